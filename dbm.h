@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 7f64d8ca34a3c9eb: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content e6ddfd5b059d130c: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3066,7 +3066,7 @@ DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
  * run side by side: a = dbm_async_task(t, f, x); b = dbm_async_task(t, f, y); DBM_AWAIT(t, a); DBM_AWAIT(t, b);
  *   dbm_async_task(t, fn, data)   a child: a task that ends before this one does. Its failure is that of the await
  *   dbm_async_all(t)              all that this task has begun and not awaited. When one fails, the others are asked to end, and that is its failure
- *   dbm_async_sleep(t, ms)
+ *   dbm_async_sleep(t, ms)        a time that is over already (0, or less) is none
  *   dbm_async_yield(t)            lets everything else have its turn. A task whose awaits are all fulfilled already does so by itself now and then
  *   dbm_async_call(t, fn, ud)     fn(ud), which may block, on a worker thread of the loop. A failed status is that of the await; a call that runs can't
  *                                 be cancelled
@@ -3560,15 +3560,8 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap);
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
 /* In a variadic function: what it was given behind `format`, in `block`, cut in that way. */
-#define DBM__FORMAT(block, capacity, format) \
-    do { \
-        dbm__text text_ = dbm__text_in(block, capacity); \
-        va_list ap_; \
-        va_start(ap_, format); \
-        dbm__putv(&text_, format, ap_); \
-        va_end(ap_); \
-        dbm__text_end(&text_); \
-    } while (0)
+#define DBM__FORMAT(block, capacity, format) do { dbm__text text_ = dbm__text_in(block, capacity); va_list ap_; va_start(ap_, format); \
+        dbm__putv(&text_, format, ap_); va_end(ap_); dbm__text_end(&text_); } while (0)
 /* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
 DBM__FN int dbm__hex(char c); /* -1: not a digit */
@@ -9065,8 +9058,7 @@ DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const
  * does it do) and the rewriter (placeholders). No byte is looked at more than a few times, nothing recurses, and every word
  * is known by a small number, its code. */
 /* The words that matter, in ASCII order, and what each says as a statement's first one. */
-#define DBM__KW_LIST(X) \
-    X(ABORT, TRANSACTION) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) X(ATTACH, STATE) \
+#define DBM__KW_LIST(X) X(ABORT, TRANSACTION) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) X(ATTACH, STATE) \
     X(BEGIN, TRANSACTION) X(CLOSE, STATE) X(CLUSTER, SCHEMA) X(COMMENT, SCHEMA) X(COMMIT, TRANSACTION) X(CONSTRAINTS, OTHER) \
     X(COPY, WRITE) X(CREATE, SCHEMA) X(DATA, OTHER) X(DEALLOCATE, STATE) X(DECLARE, STATE) X(DELETE, WRITE) X(DESC, READ) \
     X(DESCRIBE, READ) X(DETACH, STATE) X(DISCARD, STATE) X(DROP, SCHEMA) X(END, TRANSACTION) X(EVENT, OTHER) X(EXPLAIN, READ) \
@@ -10417,14 +10409,8 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
     case DBM__TO_VALUE:
         memcpy(t->to, v, sizeof *v);
         return DBM_OK;
-#define DBM__OPTIONAL(type, conversion) { \
-        type x; \
-        memset(&x, 0, sizeof x); \
-        if (has) st = conversion; \
-        x.has = has && st == DBM_OK; \
-        memcpy(t->to, &x, sizeof x); \
-        return st; \
-    }
+#define DBM__OPTIONAL(type, conversion) { type x; memset(&x, 0, sizeof x); if (has) st = conversion; \
+        x.has = has && st == DBM_OK; memcpy(t->to, &x, sizeof x); return st; }
     case DBM__TO_OPTIONAL_INT: DBM__OPTIONAL(dbm_optional_int, dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why))
     case DBM__TO_OPTIONAL_DOUBLE: DBM__OPTIONAL(dbm_optional_double, dbm__to_double(v, &x.value, why))
     case DBM__TO_OPTIONAL_BOOL: DBM__OPTIONAL(dbm_optional_bool, dbm__to_bool(v, &x.value, why))
@@ -11287,16 +11273,8 @@ DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its t
 typedef struct dbm__given { const char *codes; va_list *ap; const dbm_value *values; int count; } dbm__given;
 DBM__INLINE dbm__given dbm__given_list(const char *codes, va_list *ap) { dbm__given g; g.codes = codes; g.ap = ap; g.values = NULL; g.count = 0; return g; }
 /* The body of a function that passes on the values behind `codes`, as `given`. */
-#define DBM__PASS_ON(call) { \
-        va_list ap; \
-        dbm__given given; \
-        dbm_status result; \
-        va_start(ap, codes); \
-        given = dbm__given_list(codes, &ap); \
-        result = call; \
-        va_end(ap); \
-        return result; \
-    }
+#define DBM__PASS_ON(call) { va_list ap; dbm__given given; dbm_status result; va_start(ap, codes); given = dbm__given_list(codes, &ap); \
+        result = call; va_end(ap); return result; }
 DBM__INLINE dbm__given dbm__given_array(const dbm_value *values, int count) { dbm__given g; g.codes = NULL; g.ap = NULL; g.values = values; g.count = count; return g; }
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
@@ -13809,14 +13787,9 @@ DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     if (dbm__to_int(&v, INT64_MIN, INT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x; }
 /* A column as another type. */
-#define DBM__ROW_AS(type, name, conversion) \
-    DBM__DEF type name(dbm_row *row, int i) { \
-        dbm_value v; \
-        dbm__why why; \
-        type x = 0; \
+#define DBM__ROW_AS(type, name, conversion) DBM__DEF type name(dbm_row *row, int i) { dbm_value v; dbm__why why; type x = 0; \
         if (dbm__column(row, i, &v) == DBM_OK && conversion != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text); \
-        return x; \
-    }
+        return x; }
 DBM__ROW_AS(uint64_t, dbm_row_uint, dbm__to_uint(&v, UINT64_MAX, &x, &why))
 DBM__ROW_AS(double, dbm_row_double, dbm__to_double(&v, &x, &why))
 DBM__ROW_AS(bool, dbm_row_bool, dbm__to_bool(&v, &x, &why))
@@ -15907,12 +15880,8 @@ static dbm_status dbm__mongo_given(dbm_session *on, const char *site, int call, 
     st = dbm__mongo_finish(&m, documents, count);
     return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st; }
 /* A list of values, as an argument of the calls below. */
-#define DBM__MONGO_LIST(st, call, want, out, filter) do { \
-        va_list ap; \
-        va_start(ap, codes); \
-        st = dbm__mongo_given(on, site, call, want, out, coll, filter, json, dbm__given_list(codes, &ap)); \
-        va_end(ap); \
-    } while (0)
+#define DBM__MONGO_LIST(st, call, want, out, filter) do { va_list ap; va_start(ap, codes); \
+        st = dbm__mongo_given(on, site, call, want, out, coll, filter, json, dbm__given_list(codes, &ap)); va_end(ap); } while (0)
 DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
     dbm_status st;
     DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_NOTHING, NULL, filter);
@@ -15990,11 +15959,8 @@ static int dbm__doc_index(dbm_row *doc, const char *field) {
     else if (i < 0) dbm__row_fail(doc, DBM_E_UNKNOWN_NAME, -1, "the document has no field %q; ask dbm_doc_has first", field != NULL ? field : "(NULL)");
     return i; }
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
-#define DBM__DOC_GETTER(type, what, otherwise) \
-    DBM__DEF type dbm_doc_##what(dbm_row *doc, const char *field) { \
-        int i = dbm__doc_index(doc, field); \
-        return i >= 0 ? dbm_row_##what(doc, i) : otherwise; \
-    }
+#define DBM__DOC_GETTER(type, what, otherwise) DBM__DEF type dbm_doc_##what(dbm_row *doc, const char *field) { int i = dbm__doc_index(doc, field); \
+        return i >= 0 ? dbm_row_##what(doc, i) : otherwise; }
 DBM__DOC_GETTER(int64_t, int, 0)
 DBM__DOC_GETTER(double, double, 0.0)
 DBM__DOC_GETTER(bool, bool, false)
@@ -21474,20 +21440,13 @@ DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 }
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 /* Each call: its name here and there, where its result goes, whose it is, and its arguments. */
-#define DBM__MYSQL_CALLS(X) \
-    X(CONNECT, mysql_real_connect, made, q->my, q->my, host->name, q->user, q->password, base->schema, host->port, \
-      host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS) \
-    X(QUERY, mysql_real_query, rc, q->my, q->my, q->sql, (unsigned long)q->sql_size) \
-    X(STORE, mysql_store_result, rows, q->my, q->my) \
-    X(NEXT, mysql_next_result, rc, q->my, q->my) \
-    X(PREPARE, mysql_stmt_prepare, rc, q->stmt, q->stmt, q->sql, (unsigned long)q->sql_size) \
-    X(EXECUTE, mysql_stmt_execute, rc, q->stmt, q->stmt) \
-    X(FETCH, mysql_stmt_fetch, rc, q->stmt, q->stmt) \
-    X(FLUSH, mysql_stmt_free_result, flag, q->stmt, q->stmt) \
-    X(STMT_NEXT, mysql_stmt_next_result, rc, q->stmt, q->stmt) \
-    X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
-    X(PING, mysql_ping, rc, q->my, q->my) \
-    X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
+#define DBM__MYSQL_CALLS(X) X(CONNECT, mysql_real_connect, made, q->my, q->my, host->name, q->user, q->password, base->schema, host->port, \
+      host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS) X(QUERY, mysql_real_query, rc, q->my, q->my, q->sql, (unsigned long)q->sql_size) \
+    X(STORE, mysql_store_result, rows, q->my, q->my) X(NEXT, mysql_next_result, rc, q->my, q->my) \
+    X(PREPARE, mysql_stmt_prepare, rc, q->stmt, q->stmt, q->sql, (unsigned long)q->sql_size) X(EXECUTE, mysql_stmt_execute, rc, q->stmt, q->stmt) \
+    X(FETCH, mysql_stmt_fetch, rc, q->stmt, q->stmt) X(FLUSH, mysql_stmt_free_result, flag, q->stmt, q->stmt) \
+    X(STMT_NEXT, mysql_stmt_next_result, rc, q->stmt, q->stmt) X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
+    X(PING, mysql_ping, rc, q->my, q->my) X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
 #if DBM__MYSQL_MARIADB
 #  define DBM__MYSQL_RUN(id, name, out, of, ...) \
     case DBM__MYSQL_##id: wait = ready == 0 ? name##_start(&q->out, __VA_ARGS__) : name##_cont(&q->out, of, ready); break;
@@ -21558,54 +21517,20 @@ static void dbm__mysql_note_status(dbm__mysql *q) {
     q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0;
     if (DBM__UNLIKELY(q->open && !q->unit)) dbm_adapter_state(q->c, DBM_STATE_TRANSACTION); }
 /* A flow is a function that is entered again and again; `place` says where it left off, and is 0 when it is through. `break` outside of a loop ends it. */
-#define DBM__MYSQL_FLOW(place) \
-    int *const dbm__at = &(place); \
-    switch (*dbm__at) { \
-    case 0:
-#define DBM__MYSQL_OVER \
-    break; \
-    default: break; \
-    } \
-    *dbm__at = 0; \
-    return DBM__MYSQL_DONE
+#define DBM__MYSQL_FLOW(place) int *const dbm__at = &(place); switch (*dbm__at) { case 0:
+#define DBM__MYSQL_OVER break; default: break; } *dbm__at = 0; return DBM__MYSQL_DONE
 /* In a flow: makes a call, and goes on behind it when it is through. */
-#define DBM__MYSQL_AWAIT(call) \
-    do { \
-        *dbm__at = __LINE__; \
-        if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
-            return DBM__MYSQL_WAITING; \
-        case __LINE__:; \
-        } \
-    } while (0)
+#define DBM__MYSQL_AWAIT(call) do { *dbm__at = __LINE__; if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { return DBM__MYSQL_WAITING; \
+        case __LINE__:; } } while (0)
 /* The same for a flow within a flow: its calls, until it is through; DO: unless it is refused. */
-#define DBM__MYSQL_AWAIT_ALL(flow) \
-    do { \
-        for (;;) { \
-            int dbm__more; /* without a value: C++ does not jump past one */ \
-            dbm__more = (flow); \
+#define DBM__MYSQL_AWAIT_ALL(flow) do { for (;;) { int dbm__more; /* without a value: C++ does not jump past one */ dbm__more = (flow); \
             if (dbm__more == DBM__MYSQL_DONE) break; \
-            *dbm__at = __LINE__; \
-            return dbm__more; \
-        case __LINE__:; \
-        } \
-    } while (0)
-#define DBM__MYSQL_DO(flow) \
-    DBM__MYSQL_AWAIT_ALL(flow); \
-    if (q->refused) break
+            *dbm__at = __LINE__; return dbm__more; case __LINE__:; } } while (0)
+#define DBM__MYSQL_DO(flow) DBM__MYSQL_AWAIT_ALL(flow); if (q->refused) break
 /* Has the server stop what it does for this operation, where nobody else has it do so just now. */
-#define DBM__MYSQL_AWAIT_STOP \
-    do { \
-        *dbm__at = __LINE__; \
-        if (dbm__mysql_stop(q)) { \
-            return DBM__MYSQL_WAITING; \
-        case __LINE__:; \
-        } \
-    } while (0)
+#define DBM__MYSQL_AWAIT_STOP do { *dbm__at = __LINE__; if (dbm__mysql_stop(q)) { return DBM__MYSQL_WAITING; case __LINE__:; } } while (0)
 /* Closes what a statement is to the library. */
-#define DBM__MYSQL_CLOSE(statement) \
-    q->stmt = (statement)->stmt; \
-    (statement)->stmt = NULL; \
-    DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
+#define DBM__MYSQL_CLOSE(statement) q->stmt = (statement)->stmt; (statement)->stmt = NULL; DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__aside_drop(q->owner, &s->aside, &q->spare);
     s->first = s->row = NULL;
@@ -27512,6 +27437,9 @@ struct dbm__act {
     bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1; /* `done` and `stopped` are anybody's to read */
     unsigned char own[3];                /* of whatever it is the first field of */
 };
+/* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
+DBM__FN bool dbm__fn_given(bool given, const char *site); /* false, and MISUSE: the program's function is NULL */
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
@@ -28753,12 +28681,14 @@ static bool dbm__tasks_made(dbm_loop *loop) {
     void **tasks = dbm__loop_of_tasks(loop);
     if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
     return *tasks != NULL; }
-/* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
 DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
     void *p = dbm__tasks_made(loop) ? dbm__loop_take(loop, size) : NULL;
     if (p != NULL) memset(p, 0, size);
     else (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
     return p; }
+DBM__FN bool dbm__fn_given(bool given, const char *site) {
+    if (!given) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "the function that is to be called is NULL");
+    return given; }
 static void dbm__act_link(dbm_act *act, dbm_act **in) {
     act->next = *in;
     act->in = in;
@@ -29029,7 +28959,7 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     dbm__tasks *tasks;
     dbm_task *t = NULL;
     uint32_t gen;
-    if (dbm__loop_alive(loop, site) != DBM_OK) return NULL;
+    if (!dbm__fn_given(fn != NULL, site) || dbm__loop_alive(loop, site) != DBM_OK) return NULL;
     if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
     if (t == NULL) {
         (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
@@ -29053,8 +28983,8 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     dbm__task_more *more = NULL;
     dbm_task *t;
     memset(&handle, 0, sizeof handle);
-    if (loop == NULL || fn == NULL) {
-        (void)dbm__fail_null("dbm_spawn without a loop, or without a function");
+    if (loop == NULL) {
+        (void)dbm__fail_null("dbm_spawn without a loop");
         return handle; }
     if (options != NULL && (more = (dbm__task_more *)dbm__act_take(loop, sizeof *more, site)) == NULL) return handle;
     t = dbm__task_new(loop, NULL, fn, data, site);
@@ -29172,7 +29102,7 @@ DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
     if (sleep == NULL) return NULL;
     dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
     dbm__watch_init(&sleep->watch, dbm__sleep_over);
-    dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms));
+    dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms > 0 ? ms : 0)); /* what is left of a time may be less than nothing */
     return &sleep->act; }
 typedef struct dbm__called {
     dbm_act act;
@@ -29197,7 +29127,7 @@ static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), 
 static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
 DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
     dbm_loop *loop = t->loop;
-    dbm__called *call = (dbm__called *)dbm__act_take(loop, sizeof *call, site);
+    dbm__called *call = dbm__fn_given(fn != NULL, site) ? (dbm__called *)dbm__act_take(loop, sizeof *call, site) : NULL;
     if (call == NULL) return NULL;
     call->fn = fn;
     call->ud = ud;
@@ -29237,7 +29167,8 @@ DBM__DEF bool dbm__await_failed(dbm_task *t) { (void)t; return true; }
 DBM__DEF bool dbm__await_maybe(dbm_task *t, bool made) { (void)t; (void)made; return true; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/side.h --- */
-/* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls) and flow.c (one call) have in common.
+/* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls), flow.c (one call), line.c (who waits for a connection) and share.c
+ * (calls on a database) have in common.
  * May call: api/, session/, async.h.
  * Must not know: how anything is done.
  *
@@ -29349,14 +29280,43 @@ typedef struct dbm__async {
     dbm_error_info reported;             /* what the adapter has said of an operation that is not over yet */
     dbm_error_info kept;                 /* why `failed` */
 } dbm__async;
+/* One database as one loop uses it: sessions that wait for a connection, by one timer and one job to be woken by for all of them, and calls on it. For the program each
+ * of these is a session of its own; here they share carriers: sessions in autocommit, taken from the pool as any other, each of which takes some of the calls that
+ * wait, as many as the others, so that what is quick is not behind what is slow for long. Without calls, at the end of a turn, they go back, and before that when others
+ * have waited in the pool for long. */
+typedef struct dbm__line {
+    dbm__taker by;
+    struct dbm__line *next;
+    dbm_loop *loop;
+    size_t users;                        /* 0: it is to be freed */
+    dbm__watch watch;
+    dbm__job woken;
+    dbm__word posted;                    /* `woken` is on its way */
+    dbm__async front;                    /* without a work: calls are put there, and wait */
+    int waiting;                         /* how many of them */
+    dbm__async *carriers;
+    bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
+    dbm__watch later;                    /* when to look again whether others have given a connection back */
+    dbm_session begun;
+    int64_t began_us;
+} dbm__line;
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); /* one of a batch; a failure is this thread's last */
 DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
-DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
 DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to); /* to its queue; NULL: r is */
+DBM__FN void dbm__async_go(dbm__async *a);
+DBM__FN void dbm__async_over(dbm__async *a);
+DBM__FN void dbm__line_left(dbm__line *line);
+DBM__FN void dbm__share_untold(dbm__request *r);
+DBM__FN bool dbm__share_stop(dbm__request *r);
+DBM__FN void dbm__share_left(dbm__async *a);
+DBM__FN void dbm__share_go(dbm__line *h);
+DBM__FN void dbm__shares_end(dbm_loop *loop);
+DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
 DBM__FN dbm_status dbm__bulk_feed(dbm__request *r); /* passes rows until something is noted in the bulk, or none is left */
 DBM__FN bool dbm__bulk_blocks(const dbm__async *a, const dbm__request *r); /* rows that go by the INSERT go on a worker */
 DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s); /* a call of one, on a worker */
@@ -29989,7 +29949,7 @@ static void dbm__batch_failed(dbm__async *a, dbm__request *r, dbm_status st, boo
     if (w->top->sticky != DBM_OK && !w->no_transaction) {
         st = dbm__level_again(w->top);
     } else {
-        if (writes) dbm__work_doubt(w, st);
+        if (writes && !r->act.done) dbm__work_doubt(w, st); /* else it was when that was told */
         if (r->sql != NULL) dbm__statement_shown(w, r->sql);
         st = dbm__work_fail(w, r->site); }
     dbm__side_answered(a, r, st); }
@@ -30140,44 +30100,12 @@ DBM__FN bool dbm__batch(dbm__async *a) {
 /* --- src/async/act.c --- */
 /* Sessions on a loop: their begin, the order of their calls, their end; and what of it blocks, on workers.
  * May call: api/, base/, adapter/, pool/, sql/, session/, data/, manager/, async.h, side.h.
- * Must not know: how a statement is run.
- *
- *     line [taking ... taking] --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
+ * Must not know: how a statement is run, who waits for a connection.
  *
  * From its last step on a slot that goes back is not ours, nor is the side: what is left to do then stands in the request. */
 #if DBM_HAS_ASYNC
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
-static void dbm__async_go(dbm__async *a);
-static void dbm__async_over(dbm__async *a);
 static void dbm__turn_forego(dbm__async *a);
-/* One database as one loop uses it: sessions that wait for a connection, by one timer and one job to be woken by for all of them, and calls on it. For the program each
- * of these is a session of its own; here they share carriers: sessions in autocommit, taken from the pool as any other, each of which takes some of the calls that
- * wait, as many as the others, so that what is quick is not behind what is slow for long. Without calls, at the end of a turn, they go back, and before that when others
- * have waited in the pool for long. */
-typedef struct dbm__line {
-    dbm__taker by;
-    struct dbm__line *next;
-    dbm_loop *loop;
-    size_t users;                        /* 0: it is to be freed */
-    dbm__watch watch;
-    dbm__job woken;
-    dbm__word posted;                    /* `woken` is on its way */
-    dbm__async front;                    /* without a work: calls are put there, and wait */
-    int waiting;                         /* how many of them */
-    dbm__async *carriers;
-    bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
-    dbm__watch later;                    /* when to look again whether others have given a connection back */
-    dbm_session begun;
-    int64_t began_us;
-} dbm__line;
-enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
-static void dbm__line_left(dbm__line *line);
-static void dbm__share_go(dbm__line *h);
-static void dbm__share_left(dbm__async *a);
-static void dbm__shares_end(dbm_loop *loop);
-static void dbm__async_end_all(dbm_loop *loop);
-static bool dbm__share_stop(dbm__request *r);
-static void dbm__share_untold(dbm__request *r);
 /* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
 static void dbm__request_shows(const dbm__request *r) {
     if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
@@ -30228,7 +30156,7 @@ static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request
 DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
     size_t text = sql != NULL ? strlen(sql) + 1 : 0, room = dbm__values_room(values, count), head = (sizeof(dbm__request) + 15u) & ~(size_t)15u, size = head + room + text;
     dbm__request *r; char *at; int i;
-    if (named) for (i = 0; i < count; i++) size += strlen(values[i].name) + 1;
+    for (i = 0; named && i < count; i++) if (values[i].name != NULL) size += strlen(values[i].name) + 1; /* those without are refused in its turn */
     r = (dbm__request *)dbm__act_take(loop, size, site);
     if (r == NULL) return NULL;
     r->size = size;
@@ -30241,19 +30169,19 @@ DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, co
     if (named) {
         dbm_value *copy = (dbm_value *)(void *)((char *)r + head);
         for (i = 0; i < count; i++) {
-            size_t n = strlen(values[i].name) + 1;
-            copy[i].name = (const char *)memcpy(at, values[i].name, n);
+            size_t n = values[i].name != NULL ? strlen(values[i].name) + 1 : 0;
+            if (n != 0) copy[i].name = (const char *)memcpy(at, values[i].name, n);
             at += n; } }
     if (sql != NULL) r->sql = (const char *)memcpy(at, sql, text);
     r->hint = dbm__cache_hint(sql);
     return r; }
 /* One that has failed already, in its turn: this thread's last failure. */
-static dbm__request *dbm__request_failed(dbm_loop *loop, const char *site) {
+DBM__FN dbm__request *dbm__request_failed(dbm_loop *loop, const char *site) {
     dbm__request *r = dbm__request_make(loop, DBM__ASYNC_FAIL, site, NULL, NULL, 0, false);
     if (r == NULL) return NULL;
     r->error = dbm__error_keep(dbm__loop_host(loop), dbm__self()->last.status);
     return r; }
-static void dbm__request_done(dbm__request *r, dbm_status st) {
+DBM__FN void dbm__request_done(dbm__request *r, dbm_status st) {
     r->listed = false;
     if (r->act.done) { /* whoever made it has been told */
         if (r->reaped) dbm__share_untold(r);
@@ -30267,17 +30195,17 @@ static void dbm__async_turn(dbm__job *job) {
     a->put_off = false;
     dbm__async_go(a); }
 /* At the end of the turn it goes on. */
-static void dbm__async_put_off(dbm__async *a) {
+DBM__FN void dbm__async_put_off(dbm__async *a) {
     if (a->put_off) return;
     a->put_off = true;
     a->turn.run = dbm__async_turn;
     if (a->work == NULL) a->line->users++;
     dbm__loop_at_turn_end(a->loop, &a->turn); }
-static void dbm__async_busy(dbm__async *a, bool busy) {
+DBM__FN void dbm__async_busy(dbm__async *a, bool busy) {
     a->side.busy = busy;
     if (busy && dbm__load(&a->work->trouble) != 1) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
     if (!busy && dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work); }
-static void dbm__async_queue(dbm__async *a, dbm__request *r) {
+DBM__FN void dbm__async_queue(dbm__async *a, dbm__request *r) {
     r->side = a;
     if (a->turns != NULL || a->work == NULL) r->began_us = dbm__now(a->db->host);
     if (a->first != NULL) a->last->next = r;
@@ -30297,6 +30225,13 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
         dbm__async_busy(a, true);
         if (a->pipes && r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND) dbm__async_put_off(a); /* there may be more */
         else dbm__async_go(a); } }
+DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
+    if (r == NULL) return NULL;
+    r->fn = to.fn;
+    r->ud = to.ud;
+    dbm__act_begin(&r->act, a->loop, to.told ? NULL : a->task, to.told ? &dbm__request_told : &dbm__request_awaited);
+    dbm__async_put(a, r);
+    return &r->act; }
 /* A call is over, and in no queue any more. A failure is this thread's last. */
 static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     dbm__word mine = DBM__CALL_CANCELLED;
@@ -30553,7 +30488,7 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r); } }
-static void dbm__async_unlink(dbm__async *a) {
+DBM__FN void dbm__async_unlink(dbm__async *a) {
     if (a->in == NULL) return;
     *a->in = a->next;
     if (a->next != NULL) a->next->in = a->in;
@@ -30566,7 +30501,7 @@ static void dbm__async_give(dbm__async *a, dbm__request *r) {
     if (slot->connection.broken) dbm__side_closes(a);
     if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r); }
 /* Whether somebody is looking at the row of dbm_query_one(). */
-static bool dbm__async_shows(const dbm__async *a) {
+DBM__FN bool dbm__async_shows(const dbm__async *a) {
     const dbm_row *row = &a->work->one.row;
     return row->open && row->lent_to != NULL && row->lent_to != a->work; }
 /* Whether a row of a batch was not told yet. */
@@ -30575,7 +30510,7 @@ static bool dbm__async_lends(const dbm__async *a) {
     while (rows != NULL && (rows->row.lent_to == NULL || rows->row.lent_to == a->work)) rows = rows->next;
     return rows != NULL; }
 /* A carrier whose connection must go back before the next call. */
-static bool dbm__async_spent(const dbm__async *a) {
+DBM__FN bool dbm__async_spent(const dbm__async *a) {
     const dbm__slot *slot = &a->work->slot;
     return slot->reset_full || slot->connection.broken || slot->connection.state != DBM_STATE_NONE || (slot->pool->full_reset && a->served != 0); }
 /* A transaction ends within what the task has left, as within what is left of its session's own time. */
@@ -30587,7 +30522,7 @@ static void dbm__async_limit(dbm__async *a, dbm__request *r) {
     a->own_limit_us = w->base.deadline_us;
     w->base.deadline_us = limit;
     w->timed = w->unusual = true; }
-static void dbm__async_go(dbm__async *a) {
+DBM__FN void dbm__async_go(dbm__async *a) {
     if (a->work == NULL) {
         dbm__share_go(a->line);
         dbm__line_left(a->line);
@@ -30654,24 +30589,24 @@ static void dbm__async_go(dbm__async *a) {
         dbm__async_next(a, st); }
     if (a->line != NULL && a->first == NULL) dbm__async_put_off(&a->line->front); }
 /* Nothing comes after it. */
-static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
+DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
     a->end = NULL;
     r->writes = commit;
-    dbm__share_left(a);
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
-    dbm__act_begin(&r->act, a->loop, task, kind);
+    dbm__act_begin(&r->act, a->loop, task, told ? &dbm__request_told : &dbm__request_awaited);
+    dbm__share_left(a);
     dbm__async_put(a, r); }
-static void dbm__async_over(dbm__async *a) { dbm__async_end(a, a->end, NULL, true, &dbm__request_told); }
+DBM__FN void dbm__async_over(dbm__async *a) { dbm__async_end(a, a->end, NULL, true, true); }
 static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
     dbm__async *a = DBM__ASYNC_OF(owned, owned);
     dbm__request *r = a->end;
     *st = DBM_OK;
     a->task = NULL;
-    dbm__async_end(a, r, task, !failed, &dbm__request_awaited);
+    dbm__async_end(a, r, task, !failed, false);
     return &r->act; }
 /* The loop ends: sessions of the callback form are rolled back. */
-static void dbm__async_end_all(dbm_loop *loop) {
+DBM__FN void dbm__async_end_all(dbm_loop *loop) {
     dbm__async *a, *next;
     if (dbm__loop_forked(loop)) return;
     dbm__shares_end(loop);
@@ -30679,14 +30614,14 @@ static void dbm__async_end_all(dbm_loop *loop) {
         next = a->next;
         if (a->sent != NULL) dbm__act_stop(&a->sent->act);
         if (a->first != NULL) dbm__act_stop(&a->first->act);
-        dbm__async_end(a, a->end, NULL, false, &dbm__request_told); } }
+        dbm__async_end(a, a->end, NULL, false, true); } }
 static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
-static dbm__sides *dbm__sides_of(dbm_loop *loop) {
+DBM__FN dbm__sides *dbm__sides_of(dbm_loop *loop) {
     void **sides = dbm__loop_of_acts(loop);
     if (*sides == NULL) *sides = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__sides));
     return (dbm__sides *)*sides; }
 /* To a task, or to the loop, as one of the callback form. */
-static void dbm__async_belongs(dbm__async *a, dbm_task *task) {
+DBM__FN void dbm__async_belongs(dbm__async *a, dbm_task *task) {
     dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(a->loop);
     dbm__async **all = task != NULL ? &sides->owned : &sides->told;
     a->task = task;
@@ -30696,7 +30631,7 @@ static void dbm__async_belongs(dbm__async *a, dbm_task *task) {
     if (a->next != NULL) a->next->in = &a->next;
     *all = a; }
 /* The side of a session that was just taken; NULL: no memory. */
-static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
+DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
     dbm__async *a = (dbm__async *)(void *)w->side;
     dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
     dbm__turns *turns = NULL;
@@ -30732,6 +30667,14 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     if (task == NULL) dbm__loop_at_end(loop, dbm__async_end_all);
     dbm__async_belongs(a, task);
     return a; }
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/line.c --- */
+/* Sessions that wait for a connection, in the pool's queue.
+ * May call: api/, base/, adapter/, pool/, session/, async.h, side.h.
+ * Must not know: what a session's calls are.
+ *
+ *     line [taking ... taking] --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next */
+#if DBM_HAS_ASYNC
 /* A session that begins. What 10,000 tasks wait with is this and the task: `more` is made for those that need it. */
 typedef struct dbm__beginning {
     dbm_act act;                         /* own[0]: what it waits for */
@@ -30777,7 +30720,7 @@ static void dbm__beginning_reap(dbm_act *act) {
 static void dbm__beginning_tell(dbm_act *act) {
     const dbm__beginning_more *m = ((const dbm__beginning *)(const void *)act)->more;
     if (m->fn != NULL) m->fn(m->ud, act->status); }
-static void dbm__line_left(dbm__line *line) {
+DBM__FN void dbm__line_left(dbm__line *line) {
     dbm__line **p;
     if (--line->users != 0) return;
     dbm__loop_unwatch(line->loop, &line->watch);
@@ -30813,7 +30756,7 @@ static void dbm__line_wake(void *ud) {
     dbm__line *line = (dbm__line *)ud;
     if (dbm__swap(&line->posted, 1) == 0) dbm__loop_post(line->loop, &line->woken); }
 /* For one more that begins; NULL: no memory. */
-static dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *site) {
+DBM__FN dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *site) {
     dbm__sides *sides = dbm__sides_of(loop);
     dbm__line *line = sides != NULL ? sides->lines : NULL;
     while (line != NULL && line->by.db != db) line = line->next;
@@ -30855,7 +30798,7 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
     if (st == DBM_OK) st = dbm__beginning_late(b);
     if (st != DBM_OK && a->end != NULL && a->side.gen == b->out->gen) { /* else the loop's end, or its task's, has ended it */
         dbm_error_info kept = dbm__self()->last;
-        dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
+        dbm__async_end(a, a->end, NULL, false, true);
         dbm__self()->last = kept; }
     dbm__beginning_over(b, st); }
 static void dbm__beginning_taken(dbm__beginning *b) {
@@ -30868,6 +30811,7 @@ static void dbm__beginning_taken(dbm__beginning *b) {
     dbm_status st = dbm__beginning_late(b);
     dbm__async *a = st == DBM_OK ? dbm__async_begin(w, loop, dbm__beginning_task(b), site) : NULL;
     bool begins = options != NULL && options->transaction && w->db->transactions_asked;
+    dbm__async_to to;
     if (a != NULL && begins) r = dbm__request_make(loop, DBM__ASYNC_BEGIN, site, NULL, NULL, 0, false);
     if (a == NULL) {
         dbm_error_info kept = dbm__self()->last;
@@ -30877,10 +30821,11 @@ static void dbm__beginning_taken(dbm__beginning *b) {
     } else if (begins && r == NULL) {
         dbm__beginning_begun(b, DBM_E_NOMEM);
     } else if (begins) {
-        r->fn = dbm__beginning_begun;
-        r->ud = b;
-        dbm__act_begin(&r->act, loop, NULL, &dbm__request_told);
-        dbm__async_put(a, r);
+        memset(&to, 0, sizeof to);
+        to.told = true;
+        to.fn = dbm__beginning_begun;
+        to.ud = b;
+        (void)dbm__async_add(a, r, to);
     } else {
         dbm__beginning_over(b, DBM_OK); } }
 static void dbm__beginning_run(dbm__worked *worked) {
@@ -30934,7 +30879,7 @@ static void dbm__beginning_stop(dbm_act *act) {
     dbm__beginning_cancelled(b); }
 static const dbm__act_kind dbm__beginning_awaited = { dbm__beginning_stop, NULL, dbm__beginning_reap };
 static const dbm__act_kind dbm__beginning_told = { dbm__beginning_stop, dbm__beginning_tell, dbm__beginning_reap };
-static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
+DBM__FN dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                 dbm_async_fn fn, void *ud, const char *site) {
     dbm__line *line;
     dbm__beginning *b;
@@ -30969,6 +30914,9 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     if (dbm__act_task(&b->act) != task && !dbm__beginning_more_make(b, task)) dbm__beginning_failed(b); /* a child begins it for its parent */
     else dbm__beginning_step(b, DBM_OK);
     return &b->act; }
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/share.c --- */
+#if DBM_HAS_ASYNC
 /* The oldest call that is still wanted; */
 static dbm__request *dbm__share_first(dbm__line *h) {
     dbm__request *r;
@@ -30983,7 +30931,7 @@ static dbm__request *dbm__share_pop(dbm__line *h) {
     h->waiting--;
     return r; }
 /* Nobody is to be told any more. */
-static void dbm__share_untold(dbm__request *r) {
+DBM__FN void dbm__share_untold(dbm__request *r) {
     dbm__line *h = r->line;
     r->reaped = true;
     if (r->listed) return;
@@ -30991,7 +30939,7 @@ static void dbm__share_untold(dbm__request *r) {
     dbm__loop_give(h->loop, r, r->size);
     dbm__line_left(h); }
 /* A call ends now, though its answer may be to come. False: it is the one that its carrier runs, alone. */
-static bool dbm__share_stop(dbm__request *r) {
+DBM__FN bool dbm__share_stop(dbm__request *r) {
     const dbm__async *a = r->side;
     dbm__line *h = r->line;
     bool sent = r->gen != 0 && r->status == DBM_OK;
@@ -31002,13 +30950,14 @@ static bool dbm__share_stop(dbm__request *r) {
                                      !sent ? "before it was sent" : r->writes ? "after it was sent, so it may be done or not" : "before it was answered"));
     return true; }
 /* It is no carrier any more. */
-static void dbm__share_left(dbm__async *a) {
+DBM__FN void dbm__share_left(dbm__async *a) {
     dbm__line *h = a->line;
     dbm__async **p = h != NULL ? &h->carriers : NULL;
     if (p == NULL) return;
     while (*p != a) p = &(*p)->next_carrier;
     *p = a->next_carrier;
     a->line = NULL;
+    dbm__loop_release(h->loop);
     dbm__async_put_off(&h->front);
     dbm__line_left(h); }
 static bool dbm__pool_wanted(const dbm__pool *pool) { return (dbm__load(&pool->slow) & DBM__SLOW_TAKE) != 0; }
@@ -31058,6 +31007,7 @@ static void dbm__carrier_begun(void *ud, dbm_status st) {
         a->next_carrier = h->carriers;
         h->carriers = a;
         h->users++;
+        dbm__loop_hold(h->loop); /* until it goes back: whoever waited for its calls may have been cancelled */
     } else { dbm__carrier_failed(h, st); }
     dbm__share_go(h);
     dbm__line_left(h); }
@@ -31079,7 +31029,7 @@ static void dbm__share_late(dbm__line *h) {
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
-static void dbm__share_go(dbm__line *h) {
+DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
     dbm__async *a, *next;
     int idle = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0); /* and what may come to be */
@@ -31091,7 +31041,7 @@ static void dbm__share_go(dbm__line *h) {
             if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
             idle--;
         } else {
-            int most = (h->waiting + idle - 1) / idle;
+            int most = (h->waiting + idle - 1) / (idle > 0 ? idle : 1);
             dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
             idle--; } }
     if (h->waiting == 0 || h->begins || dbm__loop_ends(h->loop)) return;
@@ -31103,7 +31053,7 @@ static void dbm__share_go(dbm__line *h) {
         h->looks = true;
         dbm__loop_watch(h->loop, &h->later, -1, 0, dbm__now(h->by.db->host) + DBM__SHARE_LOOK_US); } }
 /* The loop ends: calls have been asked to, and carriers will be. */
-static void dbm__shares_end(dbm_loop *loop) {
+DBM__FN void dbm__shares_end(dbm_loop *loop) {
     dbm__line *h, *next;
     for (h = dbm__sides_of(loop)->lines; h != NULL; h = next) {
         dbm__request *r;
@@ -31117,7 +31067,7 @@ static void dbm__shares_end(dbm_loop *loop) {
         h->ends = true;
         dbm__line_left(h); } }
 /* Where calls on it wait, for this thread's task or, `told`, of the callback form, for which it is held; NULL, and why. */
-static dbm__async *dbm__share_front(const dbm_session *s, bool told, const char *site) {
+DBM__FN dbm__async *dbm__share_front(const dbm_session *s, bool told, const char *site) {
     dbm__line *h = s->step == DBM__ON_LOOP ? (dbm__line *)s->slot : NULL;
     dbm_database *db = h != NULL ? h->by.db : (dbm_database *)s->slot;
     dbm_loop *loop = h != NULL ? h->loop : (dbm_loop *)dbm__self()->loop;
@@ -31133,6 +31083,9 @@ static dbm__async *dbm__share_front(const dbm_session *s, bool told, const char 
         dbm__line_left(h);
         return &h->front; }
     return NULL; }
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/call.c --- */
+#if DBM_HAS_ASYNC
 static bool dbm__async_task_given(dbm_task *t) {
     if (t == NULL) (void)dbm__fail_null("task");
     return t != NULL; }
@@ -31150,23 +31103,18 @@ DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, cons
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status; }
 DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    dbm__async *a;
+    dbm__async *a; bool runs;
     if (w == NULL) { (void)dbm__session_bad(s, site); return NULL; }
     a = (dbm__async *)(void *)w->side;
-    if (a == NULL || a->side.gen != w->base.gen || a->end == NULL) {
-        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
+    runs = a != NULL && dbm__load(&a->side.runner) == dbm__thread_number() && dbm__self()->loop != a->loop; /* this is a worker, and the queue is the loop's */
+    if (a == NULL || runs || a->side.gen != w->base.gen || a->end == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, runs ? "a call of dbm_async_... inside of dbm_async_run, where calls wait: use dbm_exec and its like"
+                  : "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL; }
     if (of_task && a->task == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
         return NULL; }
     return of_task || dbm__loop_alive(a->loop, site) == DBM_OK ? a : NULL; }
-DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
-    if (r == NULL) return NULL;
-    r->fn = to.fn;
-    r->ud = to.ud;
-    dbm__act_begin(&r->act, a->loop, to.told ? NULL : a->task, to.told ? &dbm__request_told : &dbm__request_awaited);
-    dbm__async_put(a, r);
-    return &r->act; }
 static dbm_act *dbm__async_add_statement(dbm__async *a, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
     dbm__request *r = dbm__request_make(a->loop, to.kind, site, sql, values, count, named);
     if (r == NULL) return NULL;
@@ -31247,11 +31195,11 @@ DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *
         r->ud = to.ud;
         s->slot = NULL;
         s->gen = 0;
-        dbm__async_end(a, r, to.told ? NULL : a->task, true, to.told ? &dbm__request_told : &dbm__request_awaited);
+        dbm__async_end(a, r, to.told ? NULL : a->task, true, to.told);
         return &r->act; }
     return dbm__async_add(a, dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false), to); }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) {
-    dbm__async *a = dbm__async_of(s, !to.told, site);
+    dbm__async *a = dbm__fn_given(run != NULL, site) ? dbm__async_of(s, !to.told, site) : NULL;
     dbm__request *r = a != NULL ? dbm__request_make(a->loop, DBM__ASYNC_RUN, site, NULL, NULL, 0, false) : NULL;
     if (r == NULL) return NULL;
     r->run = run;
@@ -31344,8 +31292,9 @@ DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s) {
     return st == DBM_OK ? DBM_OK : dbm__bulk_close(r->bulk, dbm__bulk_row_failed(r->bulk, -1, st)); }
 DBM__DEF dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
     dbm__async *a; dbm__request *r; dbm_value values[3]; dbm_bulk_options none;
-    *(dbm_bulk **)to.out = NULL;
-    a = dbm__async_of(s, !to.told, site);
+    if (to.out != NULL) *(dbm_bulk **)to.out = NULL;
+    else (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_async_bulk_begin: out is NULL");
+    a = to.out != NULL ? dbm__async_of(s, !to.told, site) : NULL;
     memset(&none, 0, sizeof none);
     values[0] = dbm_blob(options != NULL ? options : &none, sizeof none); /* the first one, so that it is as well aligned */
     values[1] = dbm_text(table);
@@ -31424,7 +31373,7 @@ static void dbm__producing_on(void *ud, dbm_status st) {
     if (act == NULL) dbm__producing_over(p, st); }
 DBM__DEF dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
                                        const char *site) {
-    dbm__async *a = dbm__async_of(s, false, site);
+    dbm__async *a = dbm__fn_given(row != NULL, site) ? dbm__async_of(s, false, site) : NULL;
     dbm__producing *p = a != NULL ? (dbm__producing *)dbm__alloc_zero(a->work->db->host, sizeof *p) : NULL;
     if (p == NULL) return a != NULL ? dbm__no_memory(DBM_STAGE_STATEMENT, a->work->db->name, site) : dbm__self()->last.status;
     p->session = *s;
