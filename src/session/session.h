@@ -57,7 +57,6 @@ struct dbm_row {
     bool held;
     bool looping;                        /* DBM_EACH: ends with its block */
     bool owns_session;                   /* of a call on a database: the session ends with it */
-    bool came;                           /* DBM_AWAIT_ROW: what was awaited is there */
     uint32_t gen;                        /* of the level that opened it */
     const char *site;
     char *arguments;                     /* copied values and their texts; kept for the next query when it is small */
@@ -65,8 +64,10 @@ struct dbm_row {
     char *texts;                         /* numbers written out by dbm_row_text, 64 bytes a column */
     int texts_columns;
     void *kept;                          /* copies made for the row in hand: blobs read as text */
+    const dbm_value *copied;             /* async/: a row without a result: its values, and behind them the columns' names */
     const void *lent_to;                 /* async/: a row found by a call that was not told of it yet; or the work: it ends with the next call */
 };
+#define DBM__STANDS(row) ((row)->standing || (row)->copied != NULL)
 struct dbm_rows {
     struct dbm_row row;
     struct dbm_rows *next;
@@ -126,6 +127,7 @@ typedef struct dbm__side {
     void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     bool apart;                          /* each of its calls stands alone: no failure sticks */
+    dbm__word waits;                     /* the loop drives an operation: then it alone tells the server of a cancel, for what is told twice may hit what comes next */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
     unsigned queries;                    /* that rows were made for */
@@ -328,6 +330,7 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w);                          /* NULL:
 DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
+DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site); /* one of its own, to be closed by dbm__rows_close(), that needs no result; the row itself where that can't be */
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st);         /* the next row, or the end, is known without the adapter */
 DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st);    /* what FETCH said; a failure is the thread's last */
