@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5ad580a76fba8008: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 4e8b99210e82df7a: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -6954,7 +6954,7 @@ static dbm_status dbm__status_of_sqlstate(const char *s, bool *retryable) {
     if (strncmp(s, "08", 2) == 0 || strncmp(s, "57P", 3) == 0) { *retryable = true; return DBM_E_LOST; }
     if (strncmp(s, "28", 2) == 0) return DBM_E_AUTH;
     if (strncmp(s, "23", 2) == 0) return DBM_E_CONSTRAINT;
-    if (strncmp(s, "22003", 5) == 0) return DBM_E_RANGE;
+    if (strcmp(s, "22001") == 0 || strcmp(s, "22003") == 0) return DBM_E_RANGE; /* a text, a number that does not fit */
     return DBM_E_SQL; }
 static dbm_constraint dbm__constraint_of_sqlstate(const char *s) {
     static const struct { const char *state; dbm_constraint kind; } known[] = {
