@@ -455,7 +455,7 @@ tests_of() {
             case $base in test_no_threads* | *_bytes) continue ;; test_pool* | test_gate* | test_session* | test_manager* | test_loop* | test_task* | test_async* | test_*threads*) ;; *) continue ;; esac
         fi
         if [ "$1" = valgrind ] && [ -z "$only" ]; then
-            case $base in test_task | test_loop | test_listen | test_async | test_async_faults | test_async_backends) ;; *) continue ;; esac
+            case $base in test_task | test_loop | test_listen | test_async | test_async_faults | test_async_backends | test_async_random) ;; *) continue ;; esac
         fi
         if [ -n "$only" ]; then
             case " $only " in *" $base "*) ;; *) continue ;; esac
