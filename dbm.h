@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c2ffd390d3f396f0: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content be5b2b49b89d4bc2: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3591,6 +3591,8 @@ typedef struct dbm__thread {
     unsigned slot;          /* which one of a pool it had last, to be tried first in any */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
     void *loop;             /* the dbm_loop whose turn it is, or NULL; async/ */
+    void (*waits)(void *ud, bool waits); /* of a worker: told before and after it waits at a gate, with waits_ud; else NULL */
+    void *waits_ud;
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 /* Sets this thread's last error and returns status. */
@@ -7884,10 +7886,12 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     if (st != DBM_OK) return st;
     memset(&w, 0, sizeof w);
     if (!dbm__signal_init(&w.signal)) { dbm__graph_leave(db, &blocked); return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site); }
+    if (dbm__self()->waits != NULL) dbm__self()->waits(dbm__self()->waits_ud, true);
     dbm__lock_take(&gate->lock);
     do barged = dbm__gate_barge(gate, now); while (!barged && !dbm__gate_queue(gate, &w, now));
     if (!barged) st = dbm__gate_wait(db->host, gate, &w, deadline_us, stop);
     dbm__lock_give(&gate->lock);
+    if (dbm__self()->waits != NULL) dbm__self()->waits(dbm__self()->waits_ud, false);
     dbm__signal_free(&w.signal);
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
     if (st == DBM_OK) dbm__gate_held(gate, holder, site);
@@ -28362,7 +28366,17 @@ static void dbm__worker_turn(dbm__workers *ws) {
     work->job.run = dbm__worked_told;
     dbm__loop_post(loop, &work->job); /* from here on neither it nor its lane is there for sure */ }
 #if DBM__THREADS
+static bool dbm__worker_start(dbm__workers *ws);
+/* A worker waits for its turn to write: whoever has it may need a worker, and others need not wait with it. */
+static void dbm__worker_waits(void *ud, bool waits) {
+    dbm__workers *ws = (dbm__workers *)ud;
+    dbm__lock_take(&ws->lock);
+    ws->most += waits ? 1 : -1;
+    if (waits && ws->ready > ws->idle && ws->threads < ws->most && ws->threads < DBM__WORKERS_MOST) (void)dbm__worker_start(ws);
+    dbm__lock_give(&ws->lock); }
 static void dbm__worker_main(dbm__workers *ws) {
+    dbm__self()->waits = dbm__worker_waits;
+    dbm__self()->waits_ud = ws;
     dbm__lock_take(&ws->lock);
     for (;;) {
         if (ws->first != NULL) { dbm__worker_turn(ws); continue; }
@@ -28416,7 +28430,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
     if (ws->waiting >= ws->most_waiting && !work->must) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting); }
-    if (ws->ready >= ws->idle && ws->threads < ws->most && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
+    if (ws->ready >= ws->idle && ws->threads < ws->most && ws->threads < DBM__WORKERS_MOST && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started"); }
     ws->waiting++;

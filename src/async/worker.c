@@ -78,7 +78,18 @@ static void dbm__worker_turn(dbm__workers *ws) {
 }
 
 #if DBM__THREADS
+static bool dbm__worker_start(dbm__workers *ws);
+/* A worker waits for its turn to write: whoever has it may need a worker, and others need not wait with it. */
+static void dbm__worker_waits(void *ud, bool waits) {
+    dbm__workers *ws = (dbm__workers *)ud;
+    dbm__lock_take(&ws->lock);
+    ws->most += waits ? 1 : -1;
+    if (waits && ws->ready > ws->idle && ws->threads < ws->most && ws->threads < DBM__WORKERS_MOST) (void)dbm__worker_start(ws);
+    dbm__lock_give(&ws->lock);
+}
 static void dbm__worker_main(dbm__workers *ws) {
+    dbm__self()->waits = dbm__worker_waits;
+    dbm__self()->waits_ud = ws;
     dbm__lock_take(&ws->lock);
     for (;;) {
         if (ws->first != NULL) {
@@ -148,7 +159,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting);
     }
-    if (ws->ready >= ws->idle && ws->threads < ws->most && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
+    if (ws->ready >= ws->idle && ws->threads < ws->most && ws->threads < DBM__WORKERS_MOST && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started");
     }
