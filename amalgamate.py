@@ -53,6 +53,7 @@ CLOSERS = re.compile(r" *\}+$")
 OPENED = re.compile(r"(?! *(?:#|/\*|\*))[^\"']*\{$")
 CLOSED = re.compile(r" *(?=\S)(?!case |default:|#|\}|/\*)[^\"'{}]*; \}+$")
 BREAKS = re.compile(r" *break;( \})*$")
+BRANCHED = re.compile(r" *(?:if|else|for|while)\b.*; *\\$")  # gcc takes what stands behind for misleading
 STATEMENT = re.compile(r" *(?=\S)(?!(?:if|for|while|do|else|switch|case|default)\b)[^\"'#{}/]*;$")
 # Variables of a function that have no value yet.
 VARIABLES = re.compile(r"(?: +(?!return |goto |typedef |else )(?:const |unsigned )?\w+ \**\w+(?:\[\w+\])?(?:, \**\w+(?:\[\w+\])?)*;)+$")
@@ -798,7 +799,7 @@ class Amalgam:
         bare = without_comments("\n".join(self.out[first:]))[0].split("\n")
         gone, moved = self._needless(bare)
         out, origin = self.out[:first], self.origin[:first]
-        half = function = False
+        half = function = macro = False
         for at, line in enumerate(bare):
             text = self.out[first + at]
             if at in gone:
@@ -807,6 +808,11 @@ class Amalgam:
                 out.append(self.out[first + n])
                 origin.append(self.origin[first + n])
             above = out[-1]
+            macro = line.startswith("#") or (macro and self.out[first + at - 1].endswith("\\"))
+            if (macro and above.endswith(" \\") and text.strip() and above.count('"') % 2 == 0
+                    and not BRANCHED.match(self.out[first + at - 1]) and len(above) - 1 + len(text.lstrip()) <= MAX_COLUMNS):
+                out[-1] = above[:-1] + text.lstrip()
+                continue
             size = len(above) + 1 + len(text.lstrip())
             after = self.out[first + at + 1] if text == line and OPENED.match(above) and STATEMENT.match(text) and at + 1 < len(bare) else ""
             two = after and after == bare[at + 1] and CLOSED.match(after) and size + 1 + len(after.lstrip()) <= MAX_COLUMNS

@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content be5b2b49b89d4bc2: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content c2aaa83a938b3d54: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -229,7 +229,8 @@
  * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 it runs at once, and BEGIN is a round
  * trip before a statement that the server does not have yet. Those that it has go past libpq, in messages of our own, without TLS and GSSAPI; what libpq keeps of a
  * session's settings (PQparameterStatus) may then be older than they are. They are made again when a DROP, ALTER, DO, CALL or script has run on the same
- * database here; when somebody else made a table anew with other types, once a value does not fit. A cancel goes in clear before libpq 17, as PQcancel's does.
+ * database here, or on this connection a SET, RESET, CREATE or search_path; when somebody else made a table anew with other types, once a value does not fit. A
+ * cancel goes in clear before libpq 17, as PQcancel's does.
  * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
  * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
  * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
@@ -668,7 +669,6 @@
 #  define dbm__async_bulk_cb DBM__PREFIXED(dbm__async_bulk_cb)
 #  define dbm__async_bulk_row DBM__PREFIXED(dbm__async_bulk_row)
 #  define dbm__async_call DBM__PREFIXED(dbm__async_call)
-#  define dbm__async_came DBM__PREFIXED(dbm__async_came)
 #  define dbm__async_heard DBM__PREFIXED(dbm__async_heard)
 #  define dbm__async_row DBM__PREFIXED(dbm__async_row)
 #  define dbm__async_rows DBM__PREFIXED(dbm__async_rows)
@@ -1620,7 +1620,7 @@ DBM_API bool dbm_row_is_null(dbm_row *row, int i);
 DBM_API dbm_value dbm_row_value(dbm_row *row, int i);
 DBM_API int dbm_row_columns(dbm_row *row);
 DBM_API const char *dbm_row_name(dbm_row *row, int i);
-/* The number of the column of this name, or -1 and E_UNKNOWN_NAME that lists the names (sticks). Without case, ASCII. */
+/* The number of the column of this name, or -1 and E_UNKNOWN_NAME that lists the names (sticks). Spelt so, or else without case, ASCII. */
 DBM_API int dbm_row_index(dbm_row *row, const char *name);
 /* dbm_scan(row, &a, &b, ...): column 0 to a, column 1 to b, ... by the types of the pointers: integers of all widths, float, double, bool,
  * const char *, char[N], dbm_bytes, dbm_value, dbm_optional_int and its fellows. Every target is written, also on failure (0, "").
@@ -2941,7 +2941,7 @@ typedef struct dbm_loop_options {
 
 /* Makes a loop for the databases of `mgr`.
  * Errors    E_NOMEM, E_MISUSE (an option out of its range, hooks without watch or timer), E_LIMIT (no descriptor is left), E_NOT_COMPILED.
- * Ownership the caller frees it with dbm_loop_free(), before the manager.
+ * Ownership the caller frees it with dbm_loop_free(), before the manager: one that is freed first waits grace_ms for sessions that are out, and its memory stays until the loop is freed.
  * Threads   the loop belongs to the thread that runs it, and with it all that is begun on it. */
 DBM_API dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options);
 
@@ -3065,7 +3065,7 @@ DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
  * run side by side: a = dbm_async_task(t, f, x); b = dbm_async_task(t, f, y); DBM_AWAIT(t, a); DBM_AWAIT(t, b);
  *   dbm_async_task(t, fn, data)   a child: a task that ends before this one does. Its failure is that of the await
  *   dbm_async_all(t)              all that this task has begun and not awaited. When one fails, the others are asked to end, and that is its failure
- *   dbm_async_sleep(t, ms)
+ *   dbm_async_sleep(t, ms)        a time that is over already (0, or less) is none
  *   dbm_async_yield(t)            lets everything else have its turn. A task whose awaits are all fulfilled already does so by itself now and then
  *   dbm_async_call(t, fn, ud)     fn(ud), which may block, on a worker thread of the loop. A failed status is that of the await; a call that runs can't
  *                                 be cancelled
@@ -3140,7 +3140,7 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  *   DBM_AWAIT_ROW(t, rows, row) { ... }            a loop over the rows; `row` and `rows` are fields of the task's struct. The next rows are asked for when
  *                                                  they are wanted. It may hold awaits, break and continue
  *   dbm_async_next(rows, &row)                     one row; NULL after the last
- *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end (they are gone 64 queries later), or whose session ends, need none
+ *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end (they are gone 64 queries later, on a database 4), or whose session ends, need none
  *   dbm_async_redis_command(&s, &row, format, ...) as dbm_redis_query_one(); &row may be NULL, and is NULL where the reply has no rows
  *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
  *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
@@ -3220,8 +3220,7 @@ DBM_API dbm_act *dbm__async_bulk_row(const char *site, dbm_bulk *bulk, const cha
 DBM_API dbm_act *dbm__async_bulk(dbm_bulk *bulk, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, const char *site);
 DBM_API dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
                                       const char *site);
-DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
-DBM_API void dbm__async_came(dbm_rows *rows);
+DBM_API bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row);
 #ifdef __cplusplus
 }
 template <class... V> inline dbm_act *dbm__async_statement_cpp(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const V &...v) {
@@ -3306,10 +3305,9 @@ inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target
 /* The row is at hand, or awaited; then the next round has it. */
 #define DBM__AWAIT_ROW(t, rows, row, n) \
     for (;;) \
-        if (!dbm__async_row(rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) { \
+        if (!dbm__async_row(t, rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) { \
             return DBM_TASK_WAITS; \
-            case DBM__TASK_LABEL(n): \
-            dbm__async_came(rows); \
+            case DBM__TASK_LABEL(n): ; \
         } else if (dbm__await_maybe(t, (row) == NULL)) return DBM_TASK_FAILED; \
         else if ((row) == NULL) break; \
         else
@@ -3563,15 +3561,8 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap);
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
 /* In a variadic function: what it was given behind `format`, in `block`, cut in that way. */
-#define DBM__FORMAT(block, capacity, format) \
-    do { \
-        dbm__text text_ = dbm__text_in(block, capacity); \
-        va_list ap_; \
-        va_start(ap_, format); \
-        dbm__putv(&text_, format, ap_); \
-        va_end(ap_); \
-        dbm__text_end(&text_); \
-    } while (0)
+#define DBM__FORMAT(block, capacity, format) do { dbm__text text_ = dbm__text_in(block, capacity); va_list ap_; va_start(ap_, format); \
+        dbm__putv(&text_, format, ap_); va_end(ap_); dbm__text_end(&text_); } while (0)
 /* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
 DBM__FN int dbm__hex(char c); /* -1: not a digit */
@@ -3840,8 +3831,7 @@ static int64_t dbm__system_us(void) {
 #  define DBM__HAS_CLOCK 1
 static int64_t dbm__system_us(void) {
     struct timespec t;
-    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0;
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000; }
+    return clock_gettime(CLOCK_MONOTONIC, &t) != 0 ? 0 : (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000; }
 #else
 #  define DBM__HAS_CLOCK 0
 static int64_t dbm__system_us(void) { return 0; }
@@ -3893,8 +3883,7 @@ DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms) {
     int64_t now;
     if (ms < 0) return INT64_MAX;
     now = dbm__now(host);
-    if (ms > INT64_MAX / 1000 || (now > 0 && ms * 1000 > INT64_MAX - now)) return INT64_MAX;
-    return now + ms * 1000; }
+    return ms > INT64_MAX / 1000 || (now > 0 && ms * 1000 > INT64_MAX - now) ? INT64_MAX : now + ms * 1000; }
 /* Each call takes the next number of a sequence, so that no two threads get the same, and scrambles it. The process id is
  * mixed in because workers forked from one parent would otherwise all jitter alike. */
 DBM__FN uint32_t dbm__random(dbm__host *host) {
@@ -7098,8 +7087,7 @@ DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, in
     return i >= 0 && list != NULL && *list != 0 && dbm__host_next(&list, host, n, port != NULL ? port : &unused); }
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
     dbm_tls tls = db->settings->config.tls;
-    if (tls != DBM_TLS_DEFAULT) return tls;
-    return local ? DBM_TLS_OFF : DBM_TLS_PREFER; }
+    return tls != DBM_TLS_DEFAULT ? tls : local ? DBM_TLS_OFF : DBM_TLS_PREFER; }
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
     if (dbm__swap(&c->db->clear_text, 1) != 0) return;
     dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0, "database %q is reached over the network without "
@@ -7107,16 +7095,14 @@ DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
     if (c->password != NULL) { dbm__wipe(c->password, strlen(c->password)); dbm__free(c->db->host, c->password); }
-    c->user = NULL;
-    c->password = NULL; }
+    c->user = c->password = NULL; }
 DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out) {
     dbm__settings *settings = c->db->settings;
     dbm_credentials got; dbm_status st;
     out->user = settings->url.user;
     out->password = settings->url.password;
     if (settings->config.credentials == NULL) return DBM_OK;
-    got.user = NULL;
-    got.password = NULL;
+    got.user = got.password = NULL;
     st = settings->config.credentials(settings->config.credentials_ud, &got);
     if (st != DBM_OK) return dbm_adapter_fail(c, st, NULL, 0, "the credential callback of this database failed");
     dbm__credentials_drop(c);
@@ -7516,7 +7502,7 @@ typedef struct dbm__shared {
     uint32_t marks;
     dbm__gate *gates;
     int64_t grace_us;
-    dbm__word orphans;                   /* sessions still out after the manager went; the last one frees everything */
+    dbm__word orphans;                   /* the manager, its loops, and sessions still out after it went; the last one frees everything */
     dbm__word fork;                      /* the fork epoch that locks, graph and gates live in */
     void (*free_all)(struct dbm__shared *shared);
     void *owner;
@@ -8295,8 +8281,7 @@ DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
         dbm__pool_leave(pool);
         dbm__shared_close(pool, how);
     } else { dbm__connection_close(c, how); }
-    c->broken = false;
-    c->readers_block = false;
+    c->broken = c->readers_block = false;
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed"); }
 /* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
 static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
@@ -8305,8 +8290,7 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
     const dbm_config *config = &db->settings->config;
     dbm_connection *c = &slot->connection;
     if (st == DBM_OK) {
-        c->open = true;
-        c->connecting = true;
+        c->open = c->connecting = true;
         if (db->on_connect != NULL) st = db->on_connect(c, limit);
         c->connecting = false;
         if (st != DBM_OK) {
@@ -8356,8 +8340,7 @@ DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us
     return DBM_STEP_DONE; }
 DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want) {
     dbm__host *host = slot->pool->db->host;
-    if (want == DBM__STEP_BLOCKS) return DBM_OK;
-    return dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us); }
+    return want == DBM__STEP_BLOCKS ? DBM_OK : dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us); }
 DBM__FN void dbm__way_drop(dbm__slot *slot) {
     dbm__way *way = &slot->way;
     slot->connection.broken = true;
@@ -9075,8 +9058,7 @@ DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const
  * does it do) and the rewriter (placeholders). No byte is looked at more than a few times, nothing recurses, and every word
  * is known by a small number, its code. */
 /* The words that matter, in ASCII order, and what each says as a statement's first one. */
-#define DBM__KW_LIST(X) \
-    X(ABORT, TRANSACTION) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) X(ATTACH, STATE) \
+#define DBM__KW_LIST(X) X(ABORT, TRANSACTION) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) X(ATTACH, STATE) \
     X(BEGIN, TRANSACTION) X(CLOSE, STATE) X(CLUSTER, SCHEMA) X(COMMENT, SCHEMA) X(COMMIT, TRANSACTION) X(CONSTRAINTS, OTHER) \
     X(COPY, WRITE) X(CREATE, SCHEMA) X(DATA, OTHER) X(DEALLOCATE, STATE) X(DECLARE, STATE) X(DELETE, WRITE) X(DESC, READ) \
     X(DESCRIBE, READ) X(DETACH, STATE) X(DISCARD, STATE) X(DROP, SCHEMA) X(END, TRANSACTION) X(EVENT, OTHER) X(EXPLAIN, READ) \
@@ -9938,6 +9920,8 @@ typedef struct dbm__why { char text[160]; } dbm__why;
 /* The element of an array, or field of a struct, at `at`, of the C type that `kind` and `size` say; its text is pointed to. Errors: E_RANGE, E_MISUSE,
  * without a report: dbm__element_wrong() has the words. */
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out);
+/* Whether a value of this type is bytes that lie elsewhere. */
+DBM__INLINE bool dbm__is_text(dbm_type type) { return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
 /* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
@@ -9957,7 +9941,6 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
 #    error "dbm: double is not the 64-bit IEEE 754 format here. Define DBM_NO_FLOAT"
 #  endif
 #endif
-DBM__INLINE bool dbm__is_text(dbm_type type) { return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
 /* Makes a value that a user made as backends expect it. False: it is none. */
 static bool dbm__value_complete(dbm_value *v) {
     switch (v->type) {
@@ -10028,8 +10011,7 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
     for (i = 0; i < count; i++) {
         names += values[i].name != NULL;
         if (DBM__UNLIKELY(!dbm__value_complete(&values[i]))) return dbm__value_bad(i + 1, database, site); }
-    if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
-    return DBM_OK; }
+    return DBM__UNLIKELY(names != 0 && names != count) ? dbm__values_mixed(values, count, database, site) : DBM_OK; }
 static bool dbm__place_is(const dbm__place *p, const char *name) { return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0; }
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
 static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database, const char *site) {
@@ -10427,14 +10409,8 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
     case DBM__TO_VALUE:
         memcpy(t->to, v, sizeof *v);
         return DBM_OK;
-#define DBM__OPTIONAL(type, conversion) { \
-        type x; \
-        memset(&x, 0, sizeof x); \
-        if (has) st = conversion; \
-        x.has = has && st == DBM_OK; \
-        memcpy(t->to, &x, sizeof x); \
-        return st; \
-    }
+#define DBM__OPTIONAL(type, conversion) { type x; memset(&x, 0, sizeof x); if (has) st = conversion; \
+        x.has = has && st == DBM_OK; memcpy(t->to, &x, sizeof x); return st; }
     case DBM__TO_OPTIONAL_INT: DBM__OPTIONAL(dbm_optional_int, dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why))
     case DBM__TO_OPTIONAL_DOUBLE: DBM__OPTIONAL(dbm_optional_double, dbm__to_double(v, &x.value, why))
     case DBM__TO_OPTIONAL_BOOL: DBM__OPTIONAL(dbm_optional_bool, dbm__to_bool(v, &x.value, why))
@@ -10577,9 +10553,8 @@ static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
     if (carry) b->words[b->n++] = (uint32_t)carry; }
 static void dbm__big_times_5(dbm__big *b, int power) {
     static const uint32_t powers[] = { 1, 5, 25, 125, 625, 3125, 15625, 78125, 390625, 1953125, 9765625, 48828125, 244140625 };
-    for (; power > 13; power -= 13) dbm__big_multiply(b, 1220703125u, 0);
-    if (power == 13) dbm__big_multiply(b, 1220703125u, 0);
-    else if (power) dbm__big_multiply(b, powers[power], 0); }
+    for (; power >= 13; power -= 13) dbm__big_multiply(b, 1220703125u, 0);
+    if (power) dbm__big_multiply(b, powers[power], 0); }
 static void dbm__big_shift(dbm__big *b, int bits) {
     int words = bits / 32, i;
     bits %= 32;
@@ -11123,7 +11098,6 @@ struct dbm_row {
     bool held;
     bool looping;                        /* DBM_EACH: ends with its block */
     bool owns_session;                   /* of a call on a database: the session ends with it */
-    bool came;                           /* DBM_AWAIT_ROW: what was awaited is there */
     uint32_t gen;                        /* of the level that opened it */
     const char *site;
     char *arguments;                     /* copied values and their texts; kept for the next query when it is small */
@@ -11300,6 +11274,9 @@ DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its t
 /* The values of a call: variadic ones by their codes, or (`codes` NULL) an array; read into `out`, for their sizes are filled in. A failure sticks. */
 typedef struct dbm__given { const char *codes; va_list *ap; const dbm_value *values; int count; } dbm__given;
 DBM__INLINE dbm__given dbm__given_list(const char *codes, va_list *ap) { dbm__given g; g.codes = codes; g.ap = ap; g.values = NULL; g.count = 0; return g; }
+/* The body of a function that passes on the values behind `codes`, as `given`. */
+#define DBM__PASS_ON(call) { va_list ap; dbm__given given; dbm_status result; va_start(ap, codes); given = dbm__given_list(codes, &ap); \
+        result = call; va_end(ap); return result; }
 DBM__INLINE dbm__given dbm__given_array(const dbm_value *values, int count) { dbm__given g; g.codes = NULL; g.ap = NULL; g.values = values; g.count = count; return g; }
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
@@ -12136,8 +12113,7 @@ DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status
     level->asked = true;
     dbm__work_look_again(w);
     dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
-    if (st != DBM_OK) return dbm__work_fail(w, level->site);
-    return DBM_OK; }
+    return st != DBM_OK ? dbm__work_fail(w, level->site) : DBM_OK; }
 DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) return dbm__session_bad(s, NULL);
@@ -12554,12 +12530,11 @@ DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_v
             dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", shown); } }
     dbm__redact(w->db->settings, block);
     dbm__event(w->db->host, DBM_EVENT_STATEMENT, DBM_LOG_INFO, w->db->name, site, DBM_OK, 0, "%s", block); }
-static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* The block that values and their texts need; and they, copied into it. */
 DBM__FN size_t dbm__values_room(const dbm_value *values, int count) {
     size_t need = (size_t)count * sizeof *values;
     int i;
-    for (i = 0; i < count; i++) if (dbm__value_points(&values[i])) need += values[i].as.text.size + 1;
+    for (i = 0; i < count; i++) if (dbm__is_text(values[i].type)) need += values[i].as.text.size + 1;
     return need; }
 DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
     dbm_value *copy = (dbm_value *)(void *)block;
@@ -12568,7 +12543,7 @@ DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, cha
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
         /* A blob without bytes may be an adapter's own, such as dbm_bson(): its pointer is kept. */
-        if (dbm__value_points(&values[i]) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
+        if (dbm__is_text(values[i].type) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
             if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
             text[values[i].as.text.size] = 0;
             copy[i].as.text.data = text;
@@ -12819,8 +12794,7 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     op.no_wait = send && w->db->pipeline;
     if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
     rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
-    if (rc != DBM_OK) return rc;
-    return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site); }
+    return rc != DBM_OK ? rc : op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site); }
 /* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
 DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
     return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL); }
@@ -13078,20 +13052,14 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     dbm__work *w;
     if (on == NULL || on->step == DBM__ON_DATABASE) return DBM_OK;
     w = dbm__work_of(on);
-    if (w == NULL) return dbm__session_bad(on, site);
-    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK; }
+    return w == NULL ? dbm__session_bad(on, site) : dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK; }
 static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
     return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st; }
 static dbm_status dbm__send_given(dbm_session *on, const char *site, const char *sql, dbm__given given) {
     dbm_status st = dbm__sent_before(on, site);
     return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_given(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, given)) : st; }
-DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
-    va_list ap; dbm_status st;
-    va_start(ap, codes);
-    st = dbm__send_given(on, site, sql, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st; }
+DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) DBM__PASS_ON(dbm__send_given(on, site, sql, given))
 DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     return dbm__exec_given(on, site, false, sql, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
@@ -13173,8 +13141,7 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     if (DBM__UNLIKELY(st->gen == 0 || st->gen != w->base.gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w != NULL ? w->db->name : NULL, site,
                          "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again"); }
-    if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
-    return DBM_OK; }
+    return DBM__UNLIKELY(dbm__load(&w->trouble) != 0) ? dbm__work_trouble(w, site) : DBM_OK; }
 static DBM__NOINLINE dbm_status dbm__stmt_exec_given(const char *site, dbm_statement *st, bool send, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES]; bool named; int count;
     dbm_status rc = dbm__statement_ready(st, site);
@@ -13198,12 +13165,7 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
     rc = dbm__stmt_exec_given(site, st, false, dbm__given_list(codes, &ap));
     va_end(ap);
     return rc; }
-DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
-    va_list ap; dbm_status rc;
-    va_start(ap, codes);
-    rc = dbm__stmt_exec_given(site, st, true, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return rc; }
+DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) DBM__PASS_ON(dbm__stmt_exec_given(site, st, true, given))
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
     return dbm__stmt_exec_given(site, st, false, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
@@ -13299,7 +13261,7 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     rows = w->free_rows;
     if (rows != NULL) { w->free_rows = rows->next; return rows; }
     rows = w->spare_rows;
-    if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || rows->row.gen < w->base.gen)) {
+    if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || (rows->row.gen < w->base.gen && w->side == NULL))) { /* a task may name rows of a session that has ended */
         w->spare_rows = rows->next;
         if (w->spare_rows == NULL) w->last_spare_rows = NULL;
         w->spare_rows_count--;
@@ -13532,12 +13494,7 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     if (st == DBM_DONE) {
         st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
     return call->owns ? dbm__call_end(call, st) : st; }
-DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
-    va_list ap; dbm_status st;
-    va_start(ap, codes);
-    st = dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st; }
+DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) DBM__PASS_ON(dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, given))
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
     return dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_array(values, count)); }
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
@@ -13689,12 +13646,7 @@ static dbm_status dbm__stmt_query_given(const char *site, dbm_statement *prepare
     st = dbm__statement_ready(prepared, site);
     if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
     return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows) : st; }
-DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
-    va_list ap; dbm_status st;
-    va_start(ap, codes);
-    st = dbm__stmt_query_given(site, prepared, rows, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st; }
+DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) DBM__PASS_ON(dbm__stmt_query_given(site, prepared, rows, given))
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
     return dbm__stmt_query_given(site, prepared, rows, dbm__given_array(values, count)); }
 static DBM__NOINLINE dbm_status dbm__stmt_query_one_given(const char *site, dbm_statement *prepared, dbm_row **row, dbm__given given) {
@@ -13859,26 +13811,15 @@ DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     if (DBM__LIKELY(v.type == DBM_TYPE_INT)) return v.as.integer;
     if (dbm__to_int(&v, INT64_MIN, INT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x; }
-DBM__DEF uint64_t dbm_row_uint(dbm_row *row, int i) {
-    dbm_value v; dbm__why why;
-    uint64_t x = 0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_uint(&v, UINT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x; }
-DBM__DEF double dbm_row_double(dbm_row *row, int i) {
-    dbm_value v; dbm__why why;
-    double x = 0.0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_double(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x; }
-DBM__DEF bool dbm_row_bool(dbm_row *row, int i) {
-    dbm_value v; dbm__why why;
-    bool x = false;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_bool(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x; }
-DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
-    dbm_value v; dbm__why why;
-    int64_t x = 0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_timestamp(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x; }
+/* A column as another type. */
+#define DBM__ROW_AS(type, name, conversion) DBM__DEF type name(dbm_row *row, int i) { dbm_value v; dbm__why why; type x = 0; \
+        if (dbm__column(row, i, &v) == DBM_OK && conversion != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text); \
+        return x; }
+DBM__ROW_AS(uint64_t, dbm_row_uint, dbm__to_uint(&v, UINT64_MAX, &x, &why))
+DBM__ROW_AS(double, dbm_row_double, dbm__to_double(&v, &x, &why))
+DBM__ROW_AS(bool, dbm_row_bool, dbm__to_bool(&v, &x, &why))
+DBM__ROW_AS(int64_t, dbm_row_timestamp, dbm__to_timestamp(&v, &x, &why))
+#undef DBM__ROW_AS
 /* 64 bytes of the cursor's own for a number that is written out. NULL: no memory, which sticks. */
 static char *dbm__row_block(dbm_row *row, int i) {
     if (i >= row->texts_columns) {
@@ -13930,10 +13871,10 @@ DBM__DEF const char *dbm_rows_name(dbm_rows *rows, int i) {
     if (rows == NULL) { dbm__fail_null("rows"); return ""; }
     return dbm_row_name(&rows->row, i); }
 DBM__FN int dbm__row_find(dbm_row *row, const char *name) {
-    int i;
+    int i, like = -1;
     if (row == NULL || name == NULL) return -1;
-    for (i = 0; i < row->op.columns; i++) if (dbm__same_word(dbm_row_name(row, i), name)) return i;
-    return -1; }
+    for (i = 0; i < row->op.columns && strcmp(dbm_row_name(row, i), name) != 0; i++) if (like < 0 && dbm__same_word(dbm_row_name(row, i), name)) like = i;
+    return i < row->op.columns ? i : like; }
 DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -14679,8 +14620,7 @@ static dbm_status dbm__model_check(dbm_session *on, const char *site, const char
     if (dbm__model_wrong(&text, m, size, key)) {
         dbm__text_end(&text);
         return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: %s", call, block); }
-    if (!record) return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name);
-    return DBM_OK; }
+    return !record ? dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name) : DBM_OK; }
 #define DBM__MODEL_TEXT 512   /* bytes of SQL, and fields, that need no heap */
 #define DBM__MODEL_VALUES 16
 #define DBM__MODEL_CURE 300   /* a message has no room for more statements than begin within so many bytes */
@@ -15284,8 +15224,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     while (st == DBM_OK) { st = dbm_rows_next(rows, &row); if (st == DBM_OK) st = dbm__all_row(a, s, host, row); }
     dbm_rows_end(rows);
     dbm__model_sql_end(&q);
-    if (st != DBM_DONE) return st;
-    return dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site); }
+    return st != DBM_DONE ? st : dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site); }
 DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm_model *model, void *out, size_t size, size_t *n, const char *tail,
                                     const dbm_value *values, int count) {
     dbm__all a;
@@ -15966,12 +15905,8 @@ static dbm_status dbm__mongo_given(dbm_session *on, const char *site, int call, 
     st = dbm__mongo_finish(&m, documents, count);
     return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st; }
 /* A list of values, as an argument of the calls below. */
-#define DBM__MONGO_LIST(st, call, want, out, filter) do { \
-        va_list ap; \
-        va_start(ap, codes); \
-        st = dbm__mongo_given(on, site, call, want, out, coll, filter, json, dbm__given_list(codes, &ap)); \
-        va_end(ap); \
-    } while (0)
+#define DBM__MONGO_LIST(st, call, want, out, filter) do { va_list ap; va_start(ap, codes); \
+        st = dbm__mongo_given(on, site, call, want, out, coll, filter, json, dbm__given_list(codes, &ap)); va_end(ap); } while (0)
 DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
     dbm_status st;
     DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_NOTHING, NULL, filter);
@@ -16049,11 +15984,8 @@ static int dbm__doc_index(dbm_row *doc, const char *field) {
     else if (i < 0) dbm__row_fail(doc, DBM_E_UNKNOWN_NAME, -1, "the document has no field %q; ask dbm_doc_has first", field != NULL ? field : "(NULL)");
     return i; }
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
-#define DBM__DOC_GETTER(type, what, otherwise) \
-    DBM__DEF type dbm_doc_##what(dbm_row *doc, const char *field) { \
-        int i = dbm__doc_index(doc, field); \
-        return i >= 0 ? dbm_row_##what(doc, i) : otherwise; \
-    }
+#define DBM__DOC_GETTER(type, what, otherwise) DBM__DEF type dbm_doc_##what(dbm_row *doc, const char *field) { int i = dbm__doc_index(doc, field); \
+        return i >= 0 ? dbm_row_##what(doc, i) : otherwise; }
 DBM__DOC_GETTER(int64_t, int, 0)
 DBM__DOC_GETTER(double, double, 0.0)
 DBM__DOC_GETTER(bool, bool, false)
@@ -16577,6 +16509,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const 
         return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
+    if (v->type == DBM_TYPE_TIMESTAMP) return dbm__adapter_say(q->c, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
     return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number); }
 /* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
@@ -16606,6 +16539,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
     case DBM_TYPE_TIMESTAMP: {
         char text[32];
         dbm__timestamp_write(v->as.integer, text);
+        if (text[0] < '0' || memcmp(text, "0000", 4) == 0) return dbm__sqlite_value_refused(q, v, number);
         rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT); break; }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
         return dbm__sqlite_value_refused(q, v, number); }
@@ -17528,13 +17462,15 @@ typedef struct dbm__pg_statement {
     uint32_t id;             /* of its name on the server */
     char name[28];
     uint32_t age;            /* of the connection when it was prepared there */
-    dbm__word schema;        /* of the database then */
+    dbm__word names;         /* and dbm__pg_names() then */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
     bool known;              /* so are the columns' types, in `types`, */
     bool rowless;            /* or that it has none */
     bool binary;             /* all columns of the one on the server can be read in binary */
     bool inserts, selects, listens;
+    bool planned;            /* its columns stay as they are while the server keeps it, which those of FETCH and EXECUTE don't */
+    bool moves;              /* names may mean something else behind it */
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
@@ -17658,7 +17594,9 @@ typedef struct dbm__pg {
     bool beginning;          /* BEGIN is unanswered */
     bool closing;            /* the outcome is known, and the server will be ready soon */
     bool gather;             /* all rows are wanted at once */
-    bool ddl;                /* the transaction has changed the schema, maybe */
+    bool ddl;                /* the transaction has changed the schema, maybe; */
+    bool moved;              /* or what names mean here, */
+    dbm__word moves;         /* which this counts */
     bool bound;              /* the server has taken the values */
     bool laned;              /* libpq does not know of the transaction as it is */
     bool settings_moved;     /* nor of all settings */
@@ -17765,7 +17703,8 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
     char block[1000], column[160];
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm_status status = DBM_OK;
-    if (PQstatus(q->conn) == CONNECTION_BAD || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0) return dbm__pg_lost(q);
+    bool class_08 = strncmp(state, "08", 2) == 0, error = strcmp(dbm__pg_or_empty(dbm__pg_said(q, 'V')), "ERROR") == 0; /* a value of the wrong size, a foreign server that is down */
+    if (PQstatus(q->conn) == CONNECTION_BAD || strncmp(state, "57P", 3) == 0 || (class_08 && !error)) return dbm__pg_lost(q);
     dbm__pg_words(&t, primary != NULL ? primary : PQresultErrorMessage(q->error));
     if (detail != NULL) {
         dbm__put(&t, ": ");
@@ -17785,6 +17724,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
     dbm__text_end(&t);
     if (strcmp(state, "57014") == 0) { /* nobody here asked for it: the server's own time limit did */
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED; }
+    if (class_08) status = DBM_E_SQL;
     status = dbm_adapter_fail(q->c, status, state, 0, block);
     if (q->of_pipeline && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION))) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
@@ -17855,10 +17795,9 @@ DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
     at = dbm__put_digits(at, '.', c.us, 6);
     memcpy(at, "+00", 3);
     return dbm__pg_put_era(at + 3, &c, block); }
-DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* Whether the server could take it at all. */
 DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
-    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
+    if (!dbm__is_text(v->type)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
     if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
     if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
     return dbm__adapter_say(q->c, DBM_E_RANGE, "22021", 0, "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1); }
@@ -17881,10 +17820,11 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         dbm_status st;
-        if (!dbm__pg_is_bytes(v)) continue;
+        if (!dbm__is_text(v->type)) continue;
         st = dbm__pg_check(q, v, i);
         if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
+        if (DBM__UNLIKELY(q->bytes + op->sql_size >= (size_t)INT_MAX / 2)) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "the values have more than 1 GB, which PostgreSQL takes");
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size; }
     if (!dbm__pg_grow(q->owner, &q->block, &q->block_size, need)) return dbm__pg_no_memory(q);
     at = q->block;
@@ -18179,7 +18119,11 @@ DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     if (s->res != NULL) PQclear(s->res);
     s->res = res; }
 /* The server keeps the types of a statement's parameters though the table be another one by now, and does not tell. What others change is found when a
- * value does not fit any more. */
+ * value does not fit any more; what this connection changes, search_path among it, is counted as it is said, for more may be sent before the answer. */
+static dbm__word dbm__pg_names(const dbm__pg *q) { return dbm__load(&q->base->schema) + q->moves; }
+static void dbm__pg_moved(dbm__pg *q) {
+    q->moves++;
+    q->moved = q->tx != DBM__PG_TX_NONE; /* and back when that is undone */ }
 static void dbm__pg_schema_changed(dbm__pg *q) {
     dbm__add(&q->base->schema, 1);
     q->ddl = q->tx != DBM__PG_TX_NONE; /* others see it when that ends */ }
@@ -18251,8 +18195,7 @@ static bool dbm__pg_rows(dbm__pg *q, dbm__pg_statement *s, int mode, int64_t *af
         s->binary_rows = PQbinaryTuples(res) != 0;
     } else if (s->cursor != 0) { /* an empty FETCH: the row in hand is gone */
         dbm__pg_row_moves(s);
-        s->row = 0;
-        s->rows = 0;
+        s->row = s->rows = 0;
         PQclear(res);
         return false;
     } else {
@@ -18274,8 +18217,7 @@ static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
     res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
     if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
     dbm__pg_res(q->main, res);
-    q->main->binary_rows = true;
-    q->main->copying = true; }
+    q->main->binary_rows = q->main->copying = true; }
 /* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
 static int dbm__pg_copy_rows(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
@@ -18623,7 +18565,7 @@ static bool dbm__pg_described(dbm__pg *q, dbm__pg_statement *s, dbm__pg_statemen
     if (!ok) { PQclear(res); return false; }
     (void)dbm__pg_learned(s, res);
     if (s->about == NULL) return false;
-    if (kept == NULL || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
+    if (kept == NULL || !kept->planned || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
     kept->binary = binary;
     kept->known = s->columns > 0;
     return true; }
@@ -18691,7 +18633,7 @@ static bool dbm__pg_ours_heard(dbm__pg *q, char *m, size_t size) {
         if (m != NULL && end - m >= 19) q->sent_type = dbm__pg_get32(m + 7);
         return true;
     case 'n':
-        if (sent && s->of != NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->kept) s->of->known = s->of->rowless = true;
+        if (sent && s->of != NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->kept) s->of->known = s->of->rowless = s->of->planned;
         return true;
     case 'D': return sent && dbm__pg_ours_row(q, item, m, size);
     case 'C': case 'I':
@@ -18938,15 +18880,14 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
         } else { q->in.data = s->in.data; q->in.size = s->in.size; }
         s->in.data = NULL; }
     s->live = false; }
-DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
-    return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema); }
+DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) { return s->kept && s->age == q->age && s->names == dbm__pg_names(q); }
 static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) { if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age); }
 /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
     s->id = ++q->names;
     s->age = q->age;
-    s->schema = dbm__load(&q->base->schema);
+    s->names = dbm__pg_names(q);
     s->known = s->rowless = s->binary = false;
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s; }
@@ -19029,6 +18970,7 @@ static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     q->replies += op->reply;
     q->unasked++;
     s->seen = true;
+    if (DBM__UNLIKELY(s->moves)) dbm__pg_moved(q);
     op->queued = true;
     dbm__pg_room_end(q);
     if (q->ours) {
@@ -19206,6 +19148,8 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, DBM_OK);
         return; }
     q->closes.count = 0;
+    q->moves += q->moved;
+    q->moved = false;
     quick = op->kind == DBM_OP_COMMIT && op->no_wait && (DBM__PG_PIPELINE || q->lane_on);
     q->retried = false;
     if (op->kind == DBM_OP_ROLLBACK) q->wait.count = 0;
@@ -19282,6 +19226,10 @@ static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
     s->copies_in = in;
     s->copies_out = op->prepared->returns_rows = out;
     if (out) op->prepared->writes = writes; }
+/* Anywhere in a text, a quoted one included. */
+static bool dbm__pg_has(const char *sql, const char *word) {
+    for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, strlen(word), word)) return true;
+    return false; }
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     if (s == NULL) return dbm__pg_no_memory(q);
@@ -19290,6 +19238,8 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->inserts = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "INSERT ");
     s->listens = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "LISTEN ");
     s->selects = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "SELECT VALUES TABLE WITH ");
+    s->planned = s->selects || dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "INSERT UPDATE DELETE MERGE ");
+    s->moves = dbm__pg_has(op->sql, "search_path") || dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "SET RESET ALTER CREATE DROP CALL DO ");
     if (DBM__UNLIKELY(dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "COPY "))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
@@ -19306,10 +19256,6 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_about_drop(s);
     dbm_adapter_free(q->owner, s->block);
     dbm_adapter_free(q->owner, s); }
-/* Anywhere in a script, a quoted one included. */
-static bool dbm__pg_has_listen(const char *sql) {
-    for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, 6, "LISTEN")) return true;
-    return false; }
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     bool added = dbm__pg_add(q, &q->wait, kind, (uint32_t)number) != NULL;
     q->no_memory = false;
@@ -19347,7 +19293,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
     to = e->values + (size_t)e->rows * (size_t)e->columns;
     from = e->size;
     for (i = 0; i < e->columns; i++) {
-        size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
+        size_t size = dbm__is_text(values[i].type) ? values[i].as.text.size : 0;
         dbm_status st = dbm__pg_check(q, &values[i], i);
         to[i] = values[i];
         if (st == DBM_OK && !dbm__pg_grow(q->owner, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
@@ -19355,7 +19301,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
             e->size = from;
             op->bulk->failed_column = i;
             return st; }
-        if (!dbm__pg_is_bytes(&values[i])) continue;
+        if (!dbm__is_text(values[i].type)) continue;
         if (size != 0) memcpy(e->texts + e->size, values[i].as.text.data, size);
         to[i].as.text.data = (const char *)(uintptr_t)e->size;
         e->size += size; }
@@ -19373,7 +19319,7 @@ static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     op.value_count = e->columns;
     for (i = 0; i < e->columns; i++) {
         values[i] = e->values[row * (size_t)e->columns + (size_t)i];
-        if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data; }
+        if (dbm__is_text(values[i].type)) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data; }
     if (dbm__pg_encode(q, &op) != DBM_OK) { q->no_memory = true; return false; }
     return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1; }
 /* The next flight. False: there is none. */
@@ -19594,6 +19540,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         dbm__pg_wait_add(q, DBM__PG_RELEASE, op->savepoint); break; }
     case DBM_OP_ROLLBACK_TO:
         q->depth = op->savepoint - 1;
+        q->moves += q->moved;
         dbm__pg_cursors_lost(q, op->savepoint);
         dbm__pg_wait_add(q, DBM__PG_ROLLBACK_TO, op->savepoint); break;
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: dbm__pg_start_commit(q, op); break;
@@ -19624,7 +19571,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
             op->native = q->conn;
             dbm__pg_end_local(q, DBM_OK); break; }
         dbm__pg_push_before(q);
-        if (op->kind == DBM_OP_NATIVE || dbm__pg_has_listen(op->sql)) q->lane_on = false;
+        if (op->kind == DBM_OP_NATIVE || dbm__pg_has(op->sql, "LISTEN")) q->lane_on = false;
         if (q->laned && op->kind == DBM_OP_NATIVE && q->sent.count == 0) dbm__pg_add(q, &q->sent, DBM__PG_PING, 0); /* so that PQtransactionStatus() is right */
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
@@ -19759,16 +19706,19 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     dbm_op *op = q->op;
     op->ended = q->was_open && q->tx == DBM__PG_TX_NONE;
     s->seen = true;
+    if (DBM__UNLIKELY(s->moves)) dbm__pg_moved(q);
     s->live = how == DBM__PG_ROW;
     if (s->res == NULL && s->in.data == NULL) { /* it has no rows */
-        if (q->named_run) s->known = s->rowless = s->kept;
+        if (q->named_run) s->known = s->rowless = s->kept && s->planned;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
         return; }
     op->result = s;
     if (s->in.data == NULL && !(s->known && q->named_run)) {
         /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run ? &s->binary : &s->next_binary)) { q->outcome = dbm__pg_no_memory(q); return; }
-        if (q->named_run && s->kept) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS)); }
+        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run && s->planned ? &s->binary : &s->next_binary)) {
+            q->outcome = dbm__pg_no_memory(q);
+            return; }
+        if (q->named_run && s->kept && s->planned) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS)); }
     op->columns = s->columns;
     op->row = s->rows > 0;
     if (q->cursor_run) {
@@ -20269,8 +20219,7 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     if (s->rows == 0) return 0;
     memset(&look, 0, sizeof look);
     look.result = s;
-    if (s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
-    return v.as.integer; }
+    return s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT ? DBM_LAST_ID_UNKNOWN : v.as.integer; }
 static void dbm__pg_notice(void *ud, const PGresult *res) {
     const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     dbm__pg_noticed((dbm__pg *)ud, PQresultErrorField(res, PG_DIAG_SEVERITY), primary != NULL ? primary : PQresultErrorMessage(res),
@@ -20851,8 +20800,7 @@ static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__wh
         if (digit < 0) break;
         bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
         n++; }
-    if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
-    return dbm__pg_put_bytes(k, (const char *)bytes, 16, why); }
+    return n != 32 || i != size ? dbm__pg_wrong(why, "is not a UUID") : dbm__pg_put_bytes(k, (const char *)bytes, 16, why); }
 /* Bytes as they are, or a text in one of the forms that bytea shows them in. */
 static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
     char block[64];
@@ -21518,20 +21466,13 @@ DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 }
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 /* Each call: its name here and there, where its result goes, whose it is, and its arguments. */
-#define DBM__MYSQL_CALLS(X) \
-    X(CONNECT, mysql_real_connect, made, q->my, q->my, host->name, q->user, q->password, base->schema, host->port, \
-      host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS) \
-    X(QUERY, mysql_real_query, rc, q->my, q->my, q->sql, (unsigned long)q->sql_size) \
-    X(STORE, mysql_store_result, rows, q->my, q->my) \
-    X(NEXT, mysql_next_result, rc, q->my, q->my) \
-    X(PREPARE, mysql_stmt_prepare, rc, q->stmt, q->stmt, q->sql, (unsigned long)q->sql_size) \
-    X(EXECUTE, mysql_stmt_execute, rc, q->stmt, q->stmt) \
-    X(FETCH, mysql_stmt_fetch, rc, q->stmt, q->stmt) \
-    X(FLUSH, mysql_stmt_free_result, flag, q->stmt, q->stmt) \
-    X(STMT_NEXT, mysql_stmt_next_result, rc, q->stmt, q->stmt) \
-    X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
-    X(PING, mysql_ping, rc, q->my, q->my) \
-    X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
+#define DBM__MYSQL_CALLS(X) X(CONNECT, mysql_real_connect, made, q->my, q->my, host->name, q->user, q->password, base->schema, host->port, \
+      host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS) X(QUERY, mysql_real_query, rc, q->my, q->my, q->sql, (unsigned long)q->sql_size) \
+    X(STORE, mysql_store_result, rows, q->my, q->my) X(NEXT, mysql_next_result, rc, q->my, q->my) \
+    X(PREPARE, mysql_stmt_prepare, rc, q->stmt, q->stmt, q->sql, (unsigned long)q->sql_size) X(EXECUTE, mysql_stmt_execute, rc, q->stmt, q->stmt) \
+    X(FETCH, mysql_stmt_fetch, rc, q->stmt, q->stmt) X(FLUSH, mysql_stmt_free_result, flag, q->stmt, q->stmt) \
+    X(STMT_NEXT, mysql_stmt_next_result, rc, q->stmt, q->stmt) X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
+    X(PING, mysql_ping, rc, q->my, q->my) X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
 #if DBM__MYSQL_MARIADB
 #  define DBM__MYSQL_RUN(id, name, out, of, ...) \
     case DBM__MYSQL_##id: wait = ready == 0 ? name##_start(&q->out, __VA_ARGS__) : name##_cont(&q->out, of, ready); break;
@@ -21602,54 +21543,20 @@ static void dbm__mysql_note_status(dbm__mysql *q) {
     q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0;
     if (DBM__UNLIKELY(q->open && !q->unit)) dbm_adapter_state(q->c, DBM_STATE_TRANSACTION); }
 /* A flow is a function that is entered again and again; `place` says where it left off, and is 0 when it is through. `break` outside of a loop ends it. */
-#define DBM__MYSQL_FLOW(place) \
-    int *const dbm__at = &(place); \
-    switch (*dbm__at) { \
-    case 0:
-#define DBM__MYSQL_OVER \
-    break; \
-    default: break; \
-    } \
-    *dbm__at = 0; \
-    return DBM__MYSQL_DONE
+#define DBM__MYSQL_FLOW(place) int *const dbm__at = &(place); switch (*dbm__at) { case 0:
+#define DBM__MYSQL_OVER break; default: break; } *dbm__at = 0; return DBM__MYSQL_DONE
 /* In a flow: makes a call, and goes on behind it when it is through. */
-#define DBM__MYSQL_AWAIT(call) \
-    do { \
-        *dbm__at = __LINE__; \
-        if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
-            return DBM__MYSQL_WAITING; \
-        case __LINE__:; \
-        } \
-    } while (0)
+#define DBM__MYSQL_AWAIT(call) do { *dbm__at = __LINE__; if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { return DBM__MYSQL_WAITING; \
+        case __LINE__:; } } while (0)
 /* The same for a flow within a flow: its calls, until it is through; DO: unless it is refused. */
-#define DBM__MYSQL_AWAIT_ALL(flow) \
-    do { \
-        for (;;) { \
-            int dbm__more; /* without a value: C++ does not jump past one */ \
-            dbm__more = (flow); \
+#define DBM__MYSQL_AWAIT_ALL(flow) do { for (;;) { int dbm__more; /* without a value: C++ does not jump past one */ dbm__more = (flow); \
             if (dbm__more == DBM__MYSQL_DONE) break; \
-            *dbm__at = __LINE__; \
-            return dbm__more; \
-        case __LINE__:; \
-        } \
-    } while (0)
-#define DBM__MYSQL_DO(flow) \
-    DBM__MYSQL_AWAIT_ALL(flow); \
-    if (q->refused) break
+            *dbm__at = __LINE__; return dbm__more; case __LINE__:; } } while (0)
+#define DBM__MYSQL_DO(flow) DBM__MYSQL_AWAIT_ALL(flow); if (q->refused) break
 /* Has the server stop what it does for this operation, where nobody else has it do so just now. */
-#define DBM__MYSQL_AWAIT_STOP \
-    do { \
-        *dbm__at = __LINE__; \
-        if (dbm__mysql_stop(q)) { \
-            return DBM__MYSQL_WAITING; \
-        case __LINE__:; \
-        } \
-    } while (0)
+#define DBM__MYSQL_AWAIT_STOP do { *dbm__at = __LINE__; if (dbm__mysql_stop(q)) { return DBM__MYSQL_WAITING; case __LINE__:; } } while (0)
 /* Closes what a statement is to the library. */
-#define DBM__MYSQL_CLOSE(statement) \
-    q->stmt = (statement)->stmt; \
-    (statement)->stmt = NULL; \
-    DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
+#define DBM__MYSQL_CLOSE(statement) q->stmt = (statement)->stmt; (statement)->stmt = NULL; DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__aside_drop(q->owner, &s->aside, &q->spare);
     s->first = s->row = NULL;
@@ -21936,6 +21843,7 @@ static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     if (drop) { DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) q->rc = 1; }
     while (q->rc == 0 && mysql_more_results(q->my)) {
         DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
+        s->rebind = true; /* the library has made room for other columns, and may have lost where the first ones go */
         if (q->rc == 0 && mysql_stmt_field_count(q->stmt) != 0) DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); }
     dbm__mysql_result_over(q, s);
     if (q->rc <= 0) {
@@ -22123,7 +22031,7 @@ static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
     dbm__calendar c;
     dbm__calendar_of(us, &c);
-    if (c.year < 0 || c.year > 9999) {
+    if (c.year < 1 || c.year > 9999) {
         DBM__MYSQL_SAY(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false; }
     memset(t, 0, sizeof *t);
@@ -22136,6 +22044,18 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     t->second_part = (unsigned long)c.us;
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
     return true; }
+/* Of what is none the server takes a part, or 0, and says nothing. */
+static bool dbm__mysql_is_decimal(const char *text, size_t size) {
+    bool digits = false, point = false, power = false;
+    size_t i;
+    for (i = 0; i < size; i++) {
+        if (text[i] >= '0' && text[i] <= '9') digits = true;
+        else if (text[i] == '.' && !point) point = true;
+        else if ((text[i] == 'e' || text[i] == 'E') && digits && !power) {
+            digits = false;
+            point = power = true;
+        } else if ((text[i] != '-' && text[i] != '+') || (i != 0 && text[i - 1] != 'e' && text[i - 1] != 'E')) return false; }
+    return digits; }
 /* Describes a value to the library. False: reported. */
 DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
     static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
@@ -22155,7 +22075,9 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     if (v->type == DBM_TYPE_TIMESTAMP) { b->buffer = time; return dbm__mysql_bind_time(q, v->as.integer, time, number); }
     b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
     b->buffer_length = (unsigned long)v->as.text.size;
-    return true; }
+    if (DBM__LIKELY(v->type != DBM_TYPE_DECIMAL || dbm__mysql_is_decimal((const char *)b->buffer, v->as.text.size))) return true;
+    DBM__MYSQL_SAY(q, DBM_E_RANGE, "22018", 0, "parameter %d is not a decimal number such as -12.50", number);
+    return false; }
 /* Binds the values; q->total becomes what there is to send. What the library was told of the types stays when they are those of the time before: the
  * server is then not told them once more either. False: reported. */
 static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_value *values, int count) {
@@ -24176,8 +24098,7 @@ static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t si
     dbm__hush_begin(&hush, true);
     rc = redisBufferWrite(r->context, &done);
     dbm__hush_end(&hush);
-    if (rc != REDIS_OK) return DBM_E_LOST;
-    return done ? DBM_OK : DBM_E_TIMEOUT; }
+    return rc != REDIS_OK ? DBM_E_LOST : done ? DBM_OK : DBM_E_TIMEOUT; }
 static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
     dbm__hush hush; int rc, e;
     dbm__hush_begin(&hush, true);
@@ -27176,6 +27097,7 @@ DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *opt
         dbm__shared_drop(shared);
         return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL); }
     mgr->shared = shared;
+    shared->orphans = 1; /* the manager; its loops and sessions count too, and whoever goes last frees all */
     mgr->use_env = options == NULL || !options->no_env;
     mgr->own_drivers = options != NULL && options->own_drivers;
     dbm__store_release(&mgr->names, (dbm__word)names);
@@ -27422,8 +27344,6 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     (void)dbm_close_all(mgr);
     shared->owner = mgr;
     shared->free_all = dbm__shared_free_all;
-    /* One count for us, one for each session that is out; whoever brings it to zero frees. */
-    dbm__store(&shared->orphans, 1);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) { if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool); }
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) dbm__shared_free_all(shared); }
@@ -27545,10 +27465,14 @@ struct dbm__act {
     bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1; /* `done` and `stopped` are anybody's to read */
     unsigned char own[3];                /* of whatever it is the first field of */
 };
+/* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
+DBM__FN bool dbm__fn_given(bool given, const char *site); /* false, and MISUSE: the program's function is NULL */
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
 DBM__FN dbm_task *dbm__task_current(dbm_loop *loop); /* whose function runs now, or NULL */
+DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t); /* what it awaits, or has awaited and not looked at; or NULL */
 DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
@@ -28185,6 +28109,7 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
 }
 static void dbm__loop_destroy(dbm_loop *loop) {
     dbm__host *host = loop->host;
+    dbm__shared *shared = loop->mgr->shared;
     size_t i;
     if (loop->wake_write != loop->wake_read) dbm__fd_close(loop->wake_write);
     dbm__fd_close(loop->wake_read);
@@ -28201,7 +28126,8 @@ static void dbm__loop_destroy(dbm_loop *loop) {
     dbm__free(host, loop->tasks);
     dbm__free(host, (void *)loop->times);
     dbm__free(host, loop->fds);
-    dbm__free(host, loop); }
+    dbm__free(host, loop);
+    dbm__orphan_returned(shared); /* if the manager has gone, all of it now does */ }
 static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
     if (o->workers < -1 || o->workers > 64) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: workers is %d; it must be 1..64, 0 for the default, -1 for none", o->workers);
     if (o->work_queue < 0 || o->work_queue > 1000000) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: work_queue is %d; it must be 1..1000000, or 0 for the default", o->work_queue);
@@ -28217,6 +28143,7 @@ DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_
     if (loop == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     loop->mgr = mgr;
     loop->host = &mgr->shared->host;
+    (void)dbm__add(&mgr->shared->orphans, 1);
     if (options != NULL) loop->options = *options;
     if (loop->options.workers == 0) loop->options.workers = 4;
     if (loop->options.work_queue == 0) loop->options.work_queue = 10000;
@@ -28787,7 +28714,7 @@ static dbm__tasks *dbm__tasks_of(dbm_loop *loop) { return (dbm__tasks *)*dbm__lo
 static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u.more->site : t->u.site; }
 /* Whether it waits for all that is below it, to go on when that has ended. */
 static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
-static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
+DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
 static dbm__joined *dbm__task_joins(const dbm_task *t) {
     return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
@@ -28796,12 +28723,14 @@ static bool dbm__tasks_made(dbm_loop *loop) {
     void **tasks = dbm__loop_of_tasks(loop);
     if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
     return *tasks != NULL; }
-/* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
 DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
     void *p = dbm__tasks_made(loop) ? dbm__loop_take(loop, size) : NULL;
     if (p != NULL) memset(p, 0, size);
     else (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
     return p; }
+DBM__FN bool dbm__fn_given(bool given, const char *site) {
+    if (!given) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "the function that is to be called is NULL");
+    return given; }
 static void dbm__act_link(dbm_act *act, dbm_act **in) {
     act->next = *in;
     act->in = in;
@@ -29072,7 +29001,7 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     dbm__tasks *tasks;
     dbm_task *t = NULL;
     uint32_t gen;
-    if (dbm__loop_alive(loop, site) != DBM_OK) return NULL;
+    if (!dbm__fn_given(fn != NULL, site) || dbm__loop_alive(loop, site) != DBM_OK) return NULL;
     if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
     if (t == NULL) {
         (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
@@ -29096,8 +29025,8 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     dbm__task_more *more = NULL;
     dbm_task *t;
     memset(&handle, 0, sizeof handle);
-    if (loop == NULL || fn == NULL) {
-        (void)dbm__fail_null("dbm_spawn without a loop, or without a function");
+    if (loop == NULL) {
+        (void)dbm__fail_null("dbm_spawn without a loop");
         return handle; }
     if (options != NULL && (more = (dbm__task_more *)dbm__act_take(loop, sizeof *more, site)) == NULL) return handle;
     t = dbm__task_new(loop, NULL, fn, data, site);
@@ -29215,7 +29144,7 @@ DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
     if (sleep == NULL) return NULL;
     dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
     dbm__watch_init(&sleep->watch, dbm__sleep_over);
-    dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms));
+    dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms > 0 ? ms : 0)); /* what is left of a time may be less than nothing */
     return &sleep->act; }
 typedef struct dbm__called {
     dbm_act act;
@@ -29240,7 +29169,7 @@ static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), 
 static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
 DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
     dbm_loop *loop = t->loop;
-    dbm__called *call = (dbm__called *)dbm__act_take(loop, sizeof *call, site);
+    dbm__called *call = dbm__fn_given(fn != NULL, site) ? (dbm__called *)dbm__act_take(loop, sizeof *call, site) : NULL;
     if (call == NULL) return NULL;
     call->fn = fn;
     call->ud = ud;
@@ -29420,7 +29349,6 @@ DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us);
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); /* one of a batch; a failure is this thread's last */
 DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
-DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
 DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to); /* to its queue; NULL: r is */
 DBM__FN void dbm__async_go(dbm__async *a);
 DBM__FN void dbm__async_over(dbm__async *a);
@@ -29430,6 +29358,7 @@ DBM__FN bool dbm__share_stop(dbm__request *r);
 DBM__FN void dbm__share_left(dbm__async *a);
 DBM__FN void dbm__share_go(dbm__line *h);
 DBM__FN void dbm__shares_end(dbm_loop *loop);
+DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
 DBM__FN dbm_status dbm__bulk_feed(dbm__request *r); /* passes rows until something is noted in the bulk, or none is left */
 DBM__FN bool dbm__bulk_blocks(const dbm__async *a, const dbm__request *r); /* rows that go by the INSERT go on a worker */
 DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s); /* a call of one, on a worker */
@@ -30076,7 +30005,7 @@ static void dbm__batch_failed(dbm__async *a, dbm__request *r, dbm_status st, boo
     if (w->top->sticky != DBM_OK && !w->no_transaction) {
         st = dbm__level_again(w->top);
     } else {
-        if (writes) dbm__work_doubt(w, st);
+        if (writes && !r->act.done) dbm__work_doubt(w, st); /* else it was when that was told */
         if (r->sql != NULL) dbm__statement_shown(w, r->sql);
         st = dbm__work_fail(w, r->site); }
     dbm__side_answered(a, r, st); }
@@ -30241,6 +30170,8 @@ DBM__FN bool dbm__batch(dbm__async *a) {
 #if DBM_HAS_ASYNC
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 static void dbm__turn_forego(dbm__async *a);
+static void dbm__turns_next(dbm__turns *turns);
+static void dbm__async_worker(dbm__worked *worked);
 /* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
 static void dbm__request_shows(const dbm__request *r) {
     if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
@@ -30276,8 +30207,15 @@ static void dbm__request_stop(dbm_act *act) {
         if (r->worked.run == NULL && !r->given && a->first == r) dbm__flow_cancel(a); /* a worker that has it sets `given` */
         return; }
     if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
-    if (a->turned) dbm__turn_forego(a);
-    else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
+    if (a->turned) {
+        dbm__turn_forego(a);
+    } else if (a->on && r->worked.run == dbm__async_worker && dbm__loop_work_recall(a->loop, &r->worked)) { /* no worker was free so far */
+        dbm__turns *turns = a->turns;
+        if (turns != NULL && turns->patient == a) turns->patient = NULL;
+        a->on = false;
+        dbm__async_go(a);
+        if (turns != NULL) dbm__turns_next(turns);
+    } else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
         dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
         dbm__store_release(&w->trouble, 1);
@@ -30291,7 +30229,7 @@ static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request
 DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
     size_t text = sql != NULL ? strlen(sql) + 1 : 0, room = dbm__values_room(values, count), head = (sizeof(dbm__request) + 15u) & ~(size_t)15u, size = head + room + text;
     dbm__request *r; char *at; int i;
-    if (named) for (i = 0; i < count; i++) size += strlen(values[i].name) + 1;
+    for (i = 0; named && i < count; i++) if (values[i].name != NULL) size += strlen(values[i].name) + 1; /* those without are refused in its turn */
     r = (dbm__request *)dbm__act_take(loop, size, site);
     if (r == NULL) return NULL;
     r->size = size;
@@ -30304,8 +30242,8 @@ DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, co
     if (named) {
         dbm_value *copy = (dbm_value *)(void *)((char *)r + head);
         for (i = 0; i < count; i++) {
-            size_t n = strlen(values[i].name) + 1;
-            copy[i].name = (const char *)memcpy(at, values[i].name, n);
+            size_t n = values[i].name != NULL ? strlen(values[i].name) + 1 : 0;
+            if (n != 0) copy[i].name = (const char *)memcpy(at, values[i].name, n);
             at += n; } }
     if (sql != NULL) r->sql = (const char *)memcpy(at, sql, text);
     r->hint = dbm__cache_hint(sql);
@@ -30728,10 +30666,10 @@ DBM__FN void dbm__async_go(dbm__async *a) {
 DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
     a->end = NULL;
     r->writes = commit;
-    dbm__share_left(a);
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
     dbm__act_begin(&r->act, a->loop, task, told ? &dbm__request_told : &dbm__request_awaited);
+    dbm__share_left(a);
     dbm__async_put(a, r); }
 DBM__FN void dbm__async_over(dbm__async *a) { dbm__async_end(a, a->end, NULL, true, true); }
 static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
@@ -31010,7 +30948,7 @@ static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
     dbm__beginning_step(b, b->DBM__WAITS_FOR == DBM__BEGINNING_QUEUED ? DBM_OK : heard); }
 static void dbm__beginning_stop(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    if (b->DBM__WAITS_FOR == 0) return; /* a worker has it, and then it is seen; or it has begun */
+    if (b->DBM__WAITS_FOR == 0 && (b->more == NULL || !dbm__loop_work_recall(DBM__LINE(b)->loop, &b->more->worked))) return; /* a worker has it, and then it is seen; or it has begun */
     b->DBM__WAITS_FOR = 0;
     if (b->more != NULL) dbm__loop_unwatch(DBM__LINE(b)->loop, &b->more->watch);
     dbm__beginning_cancelled(b); }
@@ -31095,6 +31033,7 @@ DBM__FN void dbm__share_left(dbm__async *a) {
     while (*p != a) p = &(*p)->next_carrier;
     *p = a->next_carrier;
     a->line = NULL;
+    dbm__loop_release(h->loop);
     dbm__async_put_off(&h->front);
     dbm__line_left(h); }
 static bool dbm__pool_wanted(const dbm__pool *pool) { return (dbm__load(&pool->slow) & DBM__SLOW_TAKE) != 0; }
@@ -31144,6 +31083,7 @@ static void dbm__carrier_begun(void *ud, dbm_status st) {
         a->next_carrier = h->carriers;
         h->carriers = a;
         h->users++;
+        dbm__loop_hold(h->loop); /* until it goes back: whoever waited for its calls may have been cancelled */
     } else { dbm__carrier_failed(h, st); }
     dbm__share_go(h);
     dbm__line_left(h); }
@@ -31164,9 +31104,6 @@ static void dbm__share_late(dbm__line *h) {
     dbm__request *r;
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
-        dbm__lock_take(&h->by.db->pool->lock);
-        h->by.db->pool->stats.timeouts++;
-        dbm__lock_give(&h->by.db->pool->lock);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
 DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
@@ -31183,14 +31120,14 @@ DBM__FN void dbm__share_go(dbm__line *h) {
             int most = (h->waiting + idle - 1) / (idle > 0 ? idle : 1);
             dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
             idle--; } }
-    if (h->waiting == 0 || h->begins || dbm__loop_ends(h->loop)) return;
-    if (h->carriers == NULL || dbm__pool_has(pool) != 0) {
-        dbm__carrier_begin(h);
-    } else {
+    if (h->carriers != NULL && h->waiting != 0 && dbm__pool_has(pool) == 0) { /* one of them may be free soon; else it is waited for another, in line with others */
+        dbm__request *r;
+        int64_t now = dbm__now(h->by.db->host);
         dbm__share_late(h);
-        if (h->looks || h->waiting == 0) return;
+        if (!h->looks) dbm__loop_watch(h->loop, &h->later, -1, 0, now + DBM__SHARE_LOOK_US);
         h->looks = true;
-        dbm__loop_watch(h->loop, &h->later, -1, 0, dbm__now(h->by.db->host) + DBM__SHARE_LOOK_US); } }
+        if ((r = dbm__share_first(h)) == NULL || now - r->began_us < DBM__SHARE_LOOK_US) return; }
+    if (h->waiting != 0 && !h->begins && !dbm__loop_ends(h->loop)) dbm__carrier_begin(h); }
 /* The loop ends: calls have been asked to, and carriers will be. */
 DBM__FN void dbm__shares_end(dbm_loop *loop) {
     dbm__line *h, *next;
@@ -31242,11 +31179,13 @@ DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, cons
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status; }
 DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    dbm__async *a;
+    dbm__async *a; bool runs;
     if (w == NULL) { (void)dbm__session_bad(s, site); return NULL; }
     a = (dbm__async *)(void *)w->side;
-    if (a == NULL || a->side.gen != w->base.gen || a->end == NULL) {
-        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
+    runs = a != NULL && dbm__load(&a->side.runner) == dbm__thread_number() && dbm__self()->loop != a->loop; /* this is a worker, and the queue is the loop's */
+    if (a == NULL || runs || a->side.gen != w->base.gen || a->end == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, runs ? "a call of dbm_async_... inside of dbm_async_run, where calls wait: use dbm_exec and its like"
+                  : "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL; }
     if (of_task && a->task == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
@@ -31336,7 +31275,7 @@ DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *
         return &r->act; }
     return dbm__async_add(a, dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false), to); }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) {
-    dbm__async *a = dbm__async_of(s, !to.told, site);
+    dbm__async *a = dbm__fn_given(run != NULL, site) ? dbm__async_of(s, !to.told, site) : NULL;
     dbm__request *r = a != NULL ? dbm__request_make(a->loop, DBM__ASYNC_RUN, site, NULL, NULL, 0, false) : NULL;
     if (r == NULL) return NULL;
     r->run = run;
@@ -31348,12 +31287,14 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     if (rows == NULL) {
         (void)dbm__fail_null("rows");
         return NULL; }
-    if (!rows->row.open) {
-        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
-        return NULL; }
     s.slot = rows->row.work;
     s.gen = rows->row.gen;
     s.step = 0;
+    if (!rows->row.open || dbm__async_of(&s, false, site) == NULL) {
+        dbm_task *t = dbm__self()->loop != NULL ? dbm__task_current((dbm_loop *)dbm__self()->loop) : NULL;
+        if (to.kind == DBM__ASYNC_ROWS_END && !to.told && t != NULL) return dbm__async_yield(t, site); /* done already */
+        if (!rows->row.open) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
+        return NULL; }
     a = dbm__async_of(&s, !to.told, site);
     r = a != NULL ? dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false) : NULL;
     if (r == NULL) return NULL;
@@ -31361,9 +31302,9 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     r->row_out = (dbm_row **)to.out;
     return dbm__async_add(a, r, to); }
 /* A row that is in memory: no act is needed for it. */
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) {
     dbm__work *w; dbm_status st;
-    if (rows != NULL && rows->row.came) { rows->row.came = false; return true; }
+    if (t != NULL && dbm__task_awaits(t) != NULL) return true; /* it was awaited, and is there; the rows may be another's by now */
     *row = NULL;
     if (rows == NULL || !rows->row.open) return false;
     w = rows->row.work;
@@ -31379,7 +31320,6 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     } else { (void)dbm__rows_at_hand(rows, &st); }
     *row = &rows->row;
     return true; }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
 #else
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) { (void)loop; (void)db; (void)site; return NULL; }
 static dbm_status dbm__no_sessions(void) {
@@ -31401,8 +31341,7 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { (void)rows; }
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) { (void)t; (void)rows; *row = NULL; return false; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/bulk.c --- */
 #if DBM_HAS_ASYNC
@@ -31431,8 +31370,9 @@ DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s) {
     return st == DBM_OK ? DBM_OK : dbm__bulk_close(r->bulk, st); }
 DBM__DEF dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
     dbm__async *a; dbm__request *r; dbm_value values[3]; dbm_bulk_options none;
-    *(dbm_bulk **)to.out = NULL;
-    a = dbm__async_of(s, !to.told, site);
+    if (to.out != NULL) *(dbm_bulk **)to.out = NULL;
+    else (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_async_bulk_begin: out is NULL");
+    a = to.out != NULL ? dbm__async_of(s, !to.told, site) : NULL;
     memset(&none, 0, sizeof none);
     values[0] = dbm_blob(options != NULL ? options : &none, sizeof none); /* the first one, so that it is as well aligned */
     values[1] = dbm_text(table);
@@ -31511,7 +31451,7 @@ static void dbm__producing_on(void *ud, dbm_status st) {
     if (act == NULL) dbm__producing_over(p, st); }
 DBM__DEF dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
                                        const char *site) {
-    dbm__async *a = dbm__async_of(s, false, site);
+    dbm__async *a = dbm__fn_given(row != NULL, site) ? dbm__async_of(s, false, site) : NULL;
     dbm__producing *p = a != NULL ? (dbm__producing *)dbm__alloc_zero(a->work->db->host, sizeof *p) : NULL;
     if (p == NULL) return a != NULL ? dbm__no_memory(DBM_STAGE_STATEMENT, a->work->db->name, site) : dbm__self()->last.status;
     p->session = *s;

@@ -986,6 +986,7 @@ static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     }
     while (q->rc == 0 && mysql_more_results(q->my)) {
         DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
+        s->rebind = true; /* the library has made room for other columns, and may have lost where the first ones go */
         if (q->rc == 0 && mysql_stmt_field_count(q->stmt) != 0) DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
     }
     dbm__mysql_result_over(q, s);
@@ -1242,7 +1243,7 @@ static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
     dbm__calendar c;
     dbm__calendar_of(us, &c);
-    if (c.year < 0 || c.year > 9999) {
+    if (c.year < 1 || c.year > 9999) {
         DBM__MYSQL_SAY(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false;
     }
@@ -1256,6 +1257,21 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     t->second_part = (unsigned long)c.us;
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
     return true;
+}
+
+/* Of what is none the server takes a part, or 0, and says nothing. */
+static bool dbm__mysql_is_decimal(const char *text, size_t size) {
+    bool digits = false, point = false, power = false;
+    size_t i;
+    for (i = 0; i < size; i++) {
+        if (text[i] >= '0' && text[i] <= '9') digits = true;
+        else if (text[i] == '.' && !point) point = true;
+        else if ((text[i] == 'e' || text[i] == 'E') && digits && !power) {
+            digits = false;
+            point = power = true;
+        } else if ((text[i] != '-' && text[i] != '+') || (i != 0 && text[i - 1] != 'e' && text[i - 1] != 'E')) return false;
+    }
+    return digits;
 }
 
 /* Describes a value to the library. False: reported. */
@@ -1282,7 +1298,9 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     }
     b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
     b->buffer_length = (unsigned long)v->as.text.size;
-    return true;
+    if (DBM__LIKELY(v->type != DBM_TYPE_DECIMAL || dbm__mysql_is_decimal((const char *)b->buffer, v->as.text.size))) return true;
+    DBM__MYSQL_SAY(q, DBM_E_RANGE, "22018", 0, "parameter %d is not a decimal number such as -12.50", number);
+    return false;
 }
 
 /* Binds the values; q->total becomes what there is to send. What the library was told of the types stays when they are those of the time before: the

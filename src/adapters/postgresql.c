@@ -135,13 +135,15 @@ typedef struct dbm__pg_statement {
     uint32_t id;             /* of its name on the server */
     char name[28];
     uint32_t age;            /* of the connection when it was prepared there */
-    dbm__word schema;        /* of the database then */
+    dbm__word names;         /* and dbm__pg_names() then */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
     bool known;              /* so are the columns' types, in `types`, */
     bool rowless;            /* or that it has none */
     bool binary;             /* all columns of the one on the server can be read in binary */
     bool inserts, selects, listens;
+    bool planned;            /* its columns stay as they are while the server keeps it, which those of FETCH and EXECUTE don't */
+    bool moves;              /* names may mean something else behind it */
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
@@ -269,7 +271,9 @@ typedef struct dbm__pg {
     bool beginning;          /* BEGIN is unanswered */
     bool closing;            /* the outcome is known, and the server will be ready soon */
     bool gather;             /* all rows are wanted at once */
-    bool ddl;                /* the transaction has changed the schema, maybe */
+    bool ddl;                /* the transaction has changed the schema, maybe; */
+    bool moved;              /* or what names mean here, */
+    dbm__word moves;         /* which this counts */
     bool bound;              /* the server has taken the values */
     bool laned;              /* libpq does not know of the transaction as it is */
     bool settings_moved;     /* nor of all settings */
@@ -398,7 +402,8 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
     char block[1000], column[160];
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm_status status = DBM_OK;
-    if (PQstatus(q->conn) == CONNECTION_BAD || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0) return dbm__pg_lost(q);
+    bool class_08 = strncmp(state, "08", 2) == 0, error = strcmp(dbm__pg_or_empty(dbm__pg_said(q, 'V')), "ERROR") == 0; /* a value of the wrong size, a foreign server that is down */
+    if (PQstatus(q->conn) == CONNECTION_BAD || strncmp(state, "57P", 3) == 0 || (class_08 && !error)) return dbm__pg_lost(q);
     dbm__pg_words(&t, primary != NULL ? primary : PQresultErrorMessage(q->error));
     if (detail != NULL) {
         dbm__put(&t, ": ");
@@ -422,6 +427,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
     if (strcmp(state, "57014") == 0) { /* nobody here asked for it: the server's own time limit did */
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
+    if (class_08) status = DBM_E_SQL;
     status = dbm_adapter_fail(q->c, status, state, 0, block);
     if (q->of_pipeline && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION))) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
@@ -520,11 +526,9 @@ DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
     return dbm__pg_put_era(at + 3, &c, block);
 }
 
-DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
-
 /* Whether the server could take it at all. */
 DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
-    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
+    if (!dbm__is_text(v->type)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
     if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
     if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
     return dbm__adapter_say(q->c, DBM_E_RANGE, "22021", 0, "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
@@ -551,10 +555,11 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         dbm_status st;
-        if (!dbm__pg_is_bytes(v)) continue;
+        if (!dbm__is_text(v->type)) continue;
         st = dbm__pg_check(q, v, i);
         if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
+        if (DBM__UNLIKELY(q->bytes + op->sql_size >= (size_t)INT_MAX / 2)) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "the values have more than 1 GB, which PostgreSQL takes");
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
     if (!dbm__pg_grow(q->owner, &q->block, &q->block_size, need)) return dbm__pg_no_memory(q);
@@ -959,7 +964,12 @@ DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
 }
 
 /* The server keeps the types of a statement's parameters though the table be another one by now, and does not tell. What others change is found when a
- * value does not fit any more. */
+ * value does not fit any more; what this connection changes, search_path among it, is counted as it is said, for more may be sent before the answer. */
+static dbm__word dbm__pg_names(const dbm__pg *q) { return dbm__load(&q->base->schema) + q->moves; }
+static void dbm__pg_moved(dbm__pg *q) {
+    q->moves++;
+    q->moved = q->tx != DBM__PG_TX_NONE; /* and back when that is undone */
+}
 static void dbm__pg_schema_changed(dbm__pg *q) {
     dbm__add(&q->base->schema, 1);
     q->ddl = q->tx != DBM__PG_TX_NONE; /* others see it when that ends */
@@ -1068,8 +1078,7 @@ static bool dbm__pg_rows(dbm__pg *q, dbm__pg_statement *s, int mode, int64_t *af
         s->binary_rows = PQbinaryTuples(res) != 0;
     } else if (s->cursor != 0) { /* an empty FETCH: the row in hand is gone */
         dbm__pg_row_moves(s);
-        s->row = 0;
-        s->rows = 0;
+        s->row = s->rows = 0;
         PQclear(res);
         return false;
     } else {
@@ -1094,8 +1103,7 @@ static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
     res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
     if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
     dbm__pg_res(q->main, res);
-    q->main->binary_rows = true;
-    q->main->copying = true;
+    q->main->binary_rows = q->main->copying = true;
 }
 
 /* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
@@ -1537,7 +1545,7 @@ static bool dbm__pg_described(dbm__pg *q, dbm__pg_statement *s, dbm__pg_statemen
     }
     (void)dbm__pg_learned(s, res);
     if (s->about == NULL) return false;
-    if (kept == NULL || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
+    if (kept == NULL || !kept->planned || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
     kept->binary = binary;
     kept->known = s->columns > 0;
     return true;
@@ -1625,7 +1633,7 @@ static bool dbm__pg_ours_heard(dbm__pg *q, char *m, size_t size) {
         if (m != NULL && end - m >= 19) q->sent_type = dbm__pg_get32(m + 7);
         return true;
     case 'n':
-        if (sent && s->of != NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->kept) s->of->known = s->of->rowless = true;
+        if (sent && s->of != NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->kept) s->of->known = s->of->rowless = s->of->planned;
         return true;
     case 'D': return sent && dbm__pg_ours_row(q, item, m, size);
     case 'C': case 'I':
@@ -1964,7 +1972,7 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
 
 DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
-    return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema);
+    return s->kept && s->age == q->age && s->names == dbm__pg_names(q);
 }
 
 static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) {
@@ -1976,7 +1984,7 @@ static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
     s->id = ++q->names;
     s->age = q->age;
-    s->schema = dbm__load(&q->base->schema);
+    s->names = dbm__pg_names(q);
     s->known = s->rowless = s->binary = false;
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s;
@@ -2079,6 +2087,7 @@ static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     q->replies += op->reply;
     q->unasked++;
     s->seen = true;
+    if (DBM__UNLIKELY(s->moves)) dbm__pg_moved(q);
     op->queued = true;
     dbm__pg_room_end(q);
     if (q->ours) {
@@ -2300,6 +2309,8 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
         return;
     }
     q->closes.count = 0;
+    q->moves += q->moved;
+    q->moved = false;
     quick = op->kind == DBM_OP_COMMIT && op->no_wait && (DBM__PG_PIPELINE || q->lane_on);
     q->retried = false;
     if (op->kind == DBM_OP_ROLLBACK) q->wait.count = 0;
@@ -2394,6 +2405,12 @@ static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
     if (out) op->prepared->writes = writes;
 }
 
+/* Anywhere in a text, a quoted one included. */
+static bool dbm__pg_has(const char *sql, const char *word) {
+    for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, strlen(word), word)) return true;
+    return false;
+}
+
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     if (s == NULL) return dbm__pg_no_memory(q);
@@ -2402,6 +2419,8 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->inserts = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "INSERT ");
     s->listens = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "LISTEN ");
     s->selects = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "SELECT VALUES TABLE WITH ");
+    s->planned = s->selects || dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "INSERT UPDATE DELETE MERGE ");
+    s->moves = dbm__pg_has(op->sql, "search_path") || dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "SET RESET ALTER CREATE DROP CALL DO ");
     if (DBM__UNLIKELY(dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "COPY "))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
@@ -2421,12 +2440,6 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_about_drop(s);
     dbm_adapter_free(q->owner, s->block);
     dbm_adapter_free(q->owner, s);
-}
-
-/* Anywhere in a script, a quoted one included. */
-static bool dbm__pg_has_listen(const char *sql) {
-    for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, 6, "LISTEN")) return true;
-    return false;
 }
 
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
@@ -2477,7 +2490,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
     to = e->values + (size_t)e->rows * (size_t)e->columns;
     from = e->size;
     for (i = 0; i < e->columns; i++) {
-        size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
+        size_t size = dbm__is_text(values[i].type) ? values[i].as.text.size : 0;
         dbm_status st = dbm__pg_check(q, &values[i], i);
         to[i] = values[i];
         if (st == DBM_OK && !dbm__pg_grow(q->owner, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
@@ -2486,7 +2499,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
             op->bulk->failed_column = i;
             return st;
         }
-        if (!dbm__pg_is_bytes(&values[i])) continue;
+        if (!dbm__is_text(values[i].type)) continue;
         if (size != 0) memcpy(e->texts + e->size, values[i].as.text.data, size);
         to[i].as.text.data = (const char *)(uintptr_t)e->size;
         e->size += size;
@@ -2511,7 +2524,7 @@ static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     op.value_count = e->columns;
     for (i = 0; i < e->columns; i++) {
         values[i] = e->values[row * (size_t)e->columns + (size_t)i];
-        if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data;
+        if (dbm__is_text(values[i].type)) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data;
     }
     if (dbm__pg_encode(q, &op) != DBM_OK) {
         q->no_memory = true;
@@ -2784,6 +2797,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     }
     case DBM_OP_ROLLBACK_TO:
         q->depth = op->savepoint - 1;
+        q->moves += q->moved;
         dbm__pg_cursors_lost(q, op->savepoint);
         dbm__pg_wait_add(q, DBM__PG_ROLLBACK_TO, op->savepoint);
         break;
@@ -2820,7 +2834,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
             break;
         }
         dbm__pg_push_before(q);
-        if (op->kind == DBM_OP_NATIVE || dbm__pg_has_listen(op->sql)) q->lane_on = false;
+        if (op->kind == DBM_OP_NATIVE || dbm__pg_has(op->sql, "LISTEN")) q->lane_on = false;
         if (q->laned && op->kind == DBM_OP_NATIVE && q->sent.count == 0) dbm__pg_add(q, &q->sent, DBM__PG_PING, 0); /* so that PQtransactionStatus() is right */
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
@@ -2987,20 +3001,21 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     dbm_op *op = q->op;
     op->ended = q->was_open && q->tx == DBM__PG_TX_NONE;
     s->seen = true;
+    if (DBM__UNLIKELY(s->moves)) dbm__pg_moved(q);
     s->live = how == DBM__PG_ROW;
     if (s->res == NULL && s->in.data == NULL) { /* it has no rows */
-        if (q->named_run) s->known = s->rowless = s->kept;
+        if (q->named_run) s->known = s->rowless = s->kept && s->planned;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
         return;
     }
     op->result = s;
     if (s->in.data == NULL && !(s->known && q->named_run)) {
         /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run ? &s->binary : &s->next_binary)) {
+        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run && s->planned ? &s->binary : &s->next_binary)) {
             q->outcome = dbm__pg_no_memory(q);
             return;
         }
-        if (q->named_run && s->kept) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS));
+        if (q->named_run && s->kept && s->planned) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS));
     }
     op->columns = s->columns;
     op->row = s->rows > 0;
@@ -3642,8 +3657,7 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     if (s->rows == 0) return 0;
     memset(&look, 0, sizeof look);
     look.result = s;
-    if (s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
-    return v.as.integer;
+    return s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT ? DBM_LAST_ID_UNKNOWN : v.as.integer;
 }
 
 /* ---- connections ---------------------------------------------------------------------------------------------------- */

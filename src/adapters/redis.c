@@ -934,8 +934,7 @@ static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t si
     dbm__hush_begin(&hush, true);
     rc = redisBufferWrite(r->context, &done);
     dbm__hush_end(&hush);
-    if (rc != REDIS_OK) return DBM_E_LOST;
-    return done ? DBM_OK : DBM_E_TIMEOUT;
+    return rc != REDIS_OK ? DBM_E_LOST : done ? DBM_OK : DBM_E_TIMEOUT;
 }
 
 static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {

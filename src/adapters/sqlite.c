@@ -608,6 +608,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const 
         return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
+    if (v->type == DBM_TYPE_TIMESTAMP) return dbm__adapter_say(q->c, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
     return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
 
@@ -643,6 +644,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
     case DBM_TYPE_TIMESTAMP: {
         char text[32];
         dbm__timestamp_write(v->as.integer, text);
+        if (text[0] < '0' || memcmp(text, "0000", 4) == 0) return dbm__sqlite_value_refused(q, v, number);
         rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT);
         break;
     }

@@ -153,7 +153,7 @@ DBM_API bool dbm_row_is_null(dbm_row *row, int i);
 DBM_API dbm_value dbm_row_value(dbm_row *row, int i);
 DBM_API int dbm_row_columns(dbm_row *row);
 DBM_API const char *dbm_row_name(dbm_row *row, int i);
-/* The number of the column of this name, or -1 and E_UNKNOWN_NAME that lists the names (sticks). Without case, ASCII. */
+/* The number of the column of this name, or -1 and E_UNKNOWN_NAME that lists the names (sticks). Spelt so, or else without case, ASCII. */
 DBM_API int dbm_row_index(dbm_row *row, const char *name);
 /* dbm_scan(row, &a, &b, ...): column 0 to a, column 1 to b, ... by the types of the pointers: integers of all widths, float, double, bool,
  * const char *, char[N], dbm_bytes, dbm_value, dbm_optional_int and its fellows. Every target is written, also on failure (0, "").

@@ -77,7 +77,7 @@ DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
  * run side by side: a = dbm_async_task(t, f, x); b = dbm_async_task(t, f, y); DBM_AWAIT(t, a); DBM_AWAIT(t, b);
  *   dbm_async_task(t, fn, data)   a child: a task that ends before this one does. Its failure is that of the await
  *   dbm_async_all(t)              all that this task has begun and not awaited. When one fails, the others are asked to end, and that is its failure
- *   dbm_async_sleep(t, ms)
+ *   dbm_async_sleep(t, ms)        a time that is over already (0, or less) is none
  *   dbm_async_yield(t)            lets everything else have its turn. A task whose awaits are all fulfilled already does so by itself now and then
  *   dbm_async_call(t, fn, ud)     fn(ud), which may block, on a worker thread of the loop. A failed status is that of the await; a call that runs can't
  *                                 be cancelled

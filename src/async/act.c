@@ -9,6 +9,8 @@
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 
 static void dbm__turn_forego(dbm__async *a);
+static void dbm__turns_next(dbm__turns *turns);
+static void dbm__async_worker(dbm__worked *worked);
 
 /* ---- requests ------------------------------------------------------------------------------------------------------------ */
 
@@ -58,8 +60,15 @@ static void dbm__request_stop(dbm_act *act) {
         return;
     }
     if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
-    if (a->turned) dbm__turn_forego(a);
-    else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
+    if (a->turned) {
+        dbm__turn_forego(a);
+    } else if (a->on && r->worked.run == dbm__async_worker && dbm__loop_work_recall(a->loop, &r->worked)) { /* no worker was free so far */
+        dbm__turns *turns = a->turns;
+        if (turns != NULL && turns->patient == a) turns->patient = NULL;
+        a->on = false;
+        dbm__async_go(a);
+        if (turns != NULL) dbm__turns_next(turns);
+    } else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
         dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
         dbm__store_release(&w->trouble, 1);
@@ -82,7 +91,7 @@ DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, co
     dbm__request *r;
     char *at;
     int i;
-    if (named) for (i = 0; i < count; i++) size += strlen(values[i].name) + 1;
+    for (i = 0; named && i < count; i++) if (values[i].name != NULL) size += strlen(values[i].name) + 1; /* those without are refused in its turn */
     r = (dbm__request *)dbm__act_take(loop, size, site);
     if (r == NULL) return NULL;
     r->size = size;
@@ -95,8 +104,8 @@ DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, co
     if (named) {
         dbm_value *copy = (dbm_value *)(void *)((char *)r + head);
         for (i = 0; i < count; i++) {
-            size_t n = strlen(values[i].name) + 1;
-            copy[i].name = (const char *)memcpy(at, values[i].name, n);
+            size_t n = values[i].name != NULL ? strlen(values[i].name) + 1 : 0;
+            if (n != 0) copy[i].name = (const char *)memcpy(at, values[i].name, n);
             at += n;
         }
     }
@@ -661,10 +670,10 @@ DBM__FN void dbm__async_go(dbm__async *a) {
 DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
     a->end = NULL;
     r->writes = commit;
-    dbm__share_left(a);
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
     dbm__act_begin(&r->act, a->loop, task, told ? &dbm__request_told : &dbm__request_awaited);
+    dbm__share_left(a);
     dbm__async_put(a, r);
 }
 

@@ -39,8 +39,9 @@ DBM__DEF dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const 
     dbm__request *r;
     dbm_value values[3];
     dbm_bulk_options none;
-    *(dbm_bulk **)to.out = NULL;
-    a = dbm__async_of(s, !to.told, site);
+    if (to.out != NULL) *(dbm_bulk **)to.out = NULL;
+    else (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_async_bulk_begin: out is NULL");
+    a = to.out != NULL ? dbm__async_of(s, !to.told, site) : NULL;
     memset(&none, 0, sizeof none);
     values[0] = dbm_blob(options != NULL ? options : &none, sizeof none); /* the first one, so that it is as well aligned */
     values[1] = dbm_text(table);
@@ -139,7 +140,7 @@ static void dbm__producing_on(void *ud, dbm_status st) {
 
 DBM__DEF dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
                                        const char *site) {
-    dbm__async *a = dbm__async_of(s, false, site);
+    dbm__async *a = dbm__fn_given(row != NULL, site) ? dbm__async_of(s, false, site) : NULL;
     dbm__producing *p = a != NULL ? (dbm__producing *)dbm__alloc_zero(a->work->db->host, sizeof *p) : NULL;
     if (p == NULL) return a != NULL ? dbm__no_memory(DBM_STAGE_STATEMENT, a->work->db->name, site) : dbm__self()->last.status;
     p->session = *s;

@@ -824,7 +824,7 @@ static void dbm__batch_failed(dbm__async *a, dbm__request *r, dbm_status st, boo
     if (w->top->sticky != DBM_OK && !w->no_transaction) {
         st = dbm__level_again(w->top);
     } else {
-        if (writes) dbm__work_doubt(w, st);
+        if (writes && !r->act.done) dbm__work_doubt(w, st); /* else it was when that was told */
         if (r->sql != NULL) dbm__statement_shown(w, r->sql);
         st = dbm__work_fail(w, r->site);
     }

@@ -56,6 +56,7 @@ DBM__FN void dbm__share_left(dbm__async *a) {
     while (*p != a) p = &(*p)->next_carrier;
     *p = a->next_carrier;
     a->line = NULL;
+    dbm__loop_release(h->loop);
     dbm__async_put_off(&h->front);
     dbm__line_left(h);
 }
@@ -119,6 +120,7 @@ static void dbm__carrier_begun(void *ud, dbm_status st) {
         a->next_carrier = h->carriers;
         h->carriers = a;
         h->users++;
+        dbm__loop_hold(h->loop); /* until it goes back: whoever waited for its calls may have been cancelled */
     } else {
         dbm__carrier_failed(h, st);
     }
@@ -145,9 +147,6 @@ static void dbm__share_late(dbm__line *h) {
     dbm__request *r;
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
-        dbm__lock_take(&h->by.db->pool->lock);
-        h->by.db->pool->stats.timeouts++;
-        dbm__lock_give(&h->by.db->pool->lock);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site));
     }
 }
@@ -169,15 +168,15 @@ DBM__FN void dbm__share_go(dbm__line *h) {
             idle--;
         }
     }
-    if (h->waiting == 0 || h->begins || dbm__loop_ends(h->loop)) return;
-    if (h->carriers == NULL || dbm__pool_has(pool) != 0) {
-        dbm__carrier_begin(h);
-    } else {
+    if (h->carriers != NULL && h->waiting != 0 && dbm__pool_has(pool) == 0) { /* one of them may be free soon; else it is waited for another, in line with others */
+        dbm__request *r;
+        int64_t now = dbm__now(h->by.db->host);
         dbm__share_late(h);
-        if (h->looks || h->waiting == 0) return;
+        if (!h->looks) dbm__loop_watch(h->loop, &h->later, -1, 0, now + DBM__SHARE_LOOK_US);
         h->looks = true;
-        dbm__loop_watch(h->loop, &h->later, -1, 0, dbm__now(h->by.db->host) + DBM__SHARE_LOOK_US);
+        if ((r = dbm__share_first(h)) == NULL || now - r->began_us < DBM__SHARE_LOOK_US) return;
     }
+    if (h->waiting != 0 && !h->begins && !dbm__loop_ends(h->loop)) dbm__carrier_begin(h);
 }
 
 /* The loop ends: calls have been asked to, and carriers will be. */

@@ -149,7 +149,6 @@ DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); 
 DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
 
 DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named);
-DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
 DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to); /* to its queue; NULL: r is */
 
 DBM__FN dbm__request *dbm__request_failed(dbm_loop *loop, const char *site);
@@ -180,6 +179,9 @@ DBM__FN void dbm__share_left(dbm__async *a);
 DBM__FN void dbm__share_go(dbm__line *h);
 DBM__FN void dbm__shares_end(dbm_loop *loop);
 DBM__FN dbm__async *dbm__share_front(const dbm_session *s, bool told, const char *site);
+
+/* ---- call.c ---- */
+DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
 
 /* ---- bulk.c ---- */
 DBM__FN dbm_status dbm__bulk_feed(dbm__request *r); /* passes rows until something is noted in the bulk, or none is left */

@@ -71,7 +71,7 @@ static dbm__tasks *dbm__tasks_of(dbm_loop *loop) { return (dbm__tasks *)*dbm__lo
 static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u.more->site : t->u.site; }
 /* Whether it waits for all that is below it, to go on when that has ended. */
 static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
-static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
+DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
 static dbm__joined *dbm__task_joins(const dbm_task *t) {
     return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL;
 }
@@ -92,6 +92,11 @@ DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
     if (p != NULL) memset(p, 0, size);
     else (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
     return p;
+}
+
+DBM__FN bool dbm__fn_given(bool given, const char *site) {
+    if (!given) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "the function that is to be called is NULL");
+    return given;
 }
 
 static void dbm__act_link(dbm_act *act, dbm_act **in) {
@@ -490,7 +495,7 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     dbm__tasks *tasks;
     dbm_task *t = NULL;
     uint32_t gen;
-    if (dbm__loop_alive(loop, site) != DBM_OK) return NULL;
+    if (!dbm__fn_given(fn != NULL, site) || dbm__loop_alive(loop, site) != DBM_OK) return NULL;
     if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
     if (t == NULL) {
         (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
@@ -517,8 +522,8 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     dbm__task_more *more = NULL;
     dbm_task *t;
     memset(&handle, 0, sizeof handle);
-    if (loop == NULL || fn == NULL) {
-        (void)dbm__fail_null("dbm_spawn without a loop, or without a function");
+    if (loop == NULL) {
+        (void)dbm__fail_null("dbm_spawn without a loop");
         return handle;
     }
     if (options != NULL && (more = (dbm__task_more *)dbm__act_take(loop, sizeof *more, site)) == NULL) return handle;
@@ -680,7 +685,7 @@ DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
     if (sleep == NULL) return NULL;
     dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
     dbm__watch_init(&sleep->watch, dbm__sleep_over);
-    dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms));
+    dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms > 0 ? ms : 0)); /* what is left of a time may be less than nothing */
     return &sleep->act;
 }
 
@@ -716,7 +721,7 @@ static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__cal
 
 DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
     dbm_loop *loop = t->loop;
-    dbm__called *call = (dbm__called *)dbm__act_take(loop, sizeof *call, site);
+    dbm__called *call = dbm__fn_given(fn != NULL, site) ? (dbm__called *)dbm__act_take(loop, sizeof *call, site) : NULL;
     if (call == NULL) return NULL;
     call->fn = fn;
     call->ud = ud;

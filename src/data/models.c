@@ -152,8 +152,7 @@ static dbm_status dbm__model_check(dbm_session *on, const char *site, const char
         dbm__text_end(&text);
         return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: %s", call, block);
     }
-    if (!record) return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name);
-    return DBM_OK;
+    return !record ? dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name) : DBM_OK;
 }
 
 /* ---- statements ---------------------------------------------------------------------------------------------------- */
@@ -956,8 +955,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     }
     dbm_rows_end(rows);
     dbm__model_sql_end(&q);
-    if (st != DBM_DONE) return st;
-    return dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site);
+    return st != DBM_DONE ? st : dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site);
 }
 
 DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm_model *model, void *out, size_t size, size_t *n, const char *tail,

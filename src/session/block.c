@@ -551,8 +551,7 @@ DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status
     level->asked = true;
     dbm__work_look_again(w);
     dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
-    if (st != DBM_OK) return dbm__work_fail(w, level->site);
-    return DBM_OK;
+    return st != DBM_OK ? dbm__work_fail(w, level->site) : DBM_OK;
 }
 
 DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {

@@ -47,7 +47,7 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
         return rows;
     }
     rows = w->spare_rows;
-    if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || rows->row.gen < w->base.gen)) {
+    if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || (rows->row.gen < w->base.gen && w->side == NULL))) { /* a task may name rows of a session that has ended */
         w->spare_rows = rows->next;
         if (w->spare_rows == NULL) w->last_spare_rows = NULL;
         w->spare_rows_count--;
@@ -355,14 +355,7 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     return call->owns ? dbm__call_end(call, st) : st;
 }
 
-DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
-    va_list ap;
-    dbm_status st;
-    va_start(ap, codes);
-    st = dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st;
-}
+DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) DBM__PASS_ON(dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, given))
 
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
     return dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_array(values, count));
@@ -575,14 +568,7 @@ static dbm_status dbm__stmt_query_given(const char *site, dbm_statement *prepare
     return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows) : st;
 }
 
-DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
-    va_list ap;
-    dbm_status st;
-    va_start(ap, codes);
-    st = dbm__stmt_query_given(site, prepared, rows, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st;
-}
+DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) DBM__PASS_ON(dbm__stmt_query_given(site, prepared, rows, given))
 
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
     return dbm__stmt_query_given(site, prepared, rows, dbm__given_array(values, count));
@@ -814,37 +800,20 @@ DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     return x;
 }
 
-DBM__DEF uint64_t dbm_row_uint(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
-    uint64_t x = 0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_uint(&v, UINT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
-
-DBM__DEF double dbm_row_double(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
-    double x = 0.0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_double(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
-
-DBM__DEF bool dbm_row_bool(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
-    bool x = false;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_bool(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
-
-DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
-    int64_t x = 0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_timestamp(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
+/* A column as another type. */
+#define DBM__ROW_AS(type, name, conversion) \
+    DBM__DEF type name(dbm_row *row, int i) { \
+        dbm_value v; \
+        dbm__why why; \
+        type x = 0; \
+        if (dbm__column(row, i, &v) == DBM_OK && conversion != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text); \
+        return x; \
+    }
+DBM__ROW_AS(uint64_t, dbm_row_uint, dbm__to_uint(&v, UINT64_MAX, &x, &why))
+DBM__ROW_AS(double, dbm_row_double, dbm__to_double(&v, &x, &why))
+DBM__ROW_AS(bool, dbm_row_bool, dbm__to_bool(&v, &x, &why))
+DBM__ROW_AS(int64_t, dbm_row_timestamp, dbm__to_timestamp(&v, &x, &why))
+#undef DBM__ROW_AS
 
 /* 64 bytes of the cursor's own for a number that is written out. NULL: no memory, which sticks. */
 static char *dbm__row_block(dbm_row *row, int i) {
@@ -922,10 +891,10 @@ DBM__DEF const char *dbm_rows_name(dbm_rows *rows, int i) {
 }
 
 DBM__FN int dbm__row_find(dbm_row *row, const char *name) {
-    int i;
+    int i, like = -1;
     if (row == NULL || name == NULL) return -1;
-    for (i = 0; i < row->op.columns; i++) if (dbm__same_word(dbm_row_name(row, i), name)) return i;
-    return -1;
+    for (i = 0; i < row->op.columns && strcmp(dbm_row_name(row, i), name) != 0; i++) if (like < 0 && dbm__same_word(dbm_row_name(row, i), name)) like = i;
+    return i < row->op.columns ? i : like;
 }
 
 DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {

@@ -125,7 +125,7 @@ TEST_HELPER bool awaited_row_step(dbm_row *row) {
     awaited a = { 0 };
     dbm_row *next = NULL;
     if (awaited_in_savepoint(rows->row.work)) return dbm__row_step(row);
-    if (dbm__async_row(rows, &next)) return next != NULL;
+    if (dbm__async_row(NULL, rows, &next)) return next != NULL;
     return awaited_wait(&a, dbm_async_next_cb(rows, &next, awaited_fn, &a)) == DBM_OK && next != NULL;
 }
 TEST_HELPER void awaited_cursor_end(dbm__cursor *cursor) {

@@ -599,6 +599,54 @@ static dbm_task_status finds_it_full(dbm_task *t) {
     DBM_TASK_END(t);
 }
 
+/* Limits are kept also by what waits for a worker: it is not done then. */
+static dbm_status sleep_long(void *ud) {
+    (void)ud;
+    pause_ms(900);
+    return DBM_OK;
+}
+static dbm_task_status has_the_worker(dbm_task *t) {
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_call(t, sleep_long, NULL));
+    DBM_TASK_END(t);
+}
+static dbm_task_status finds_no_worker(dbm_task *t) {
+    steps *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    if (x->i > 1) {
+        DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
+        if (x->i > 3) DBM_AWAIT(t, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 7, "not kept"));
+    }
+    if (x->i == 0) assert_ok(dbm_session_begin(db, NULL, &x[1].s)); /* so that another connection must be made */
+    (void)dbm_spawn(loop, has_the_worker, NULL);
+    DBM_AWAIT(t, dbm_async_sleep(t, 50));
+    x->at = (int)now_ms();
+    if (x->i == 0) {
+        DBM_TRY_AWAIT_WITHIN(t, 100, &x->rc, dbm_async_session(t, NULL, &x->s));
+        (void)dbm_session_end(&x[1].s);
+    } else if (x->i == 1) DBM_TRY_AWAIT_WITHIN(t, 100, &x->rc, dbm_async_exec(db, "INSERT INTO unit VALUES (?, ?)", 8, "not kept"));
+    else if (x->i % 2 == 0) DBM_TRY_AWAIT_WITHIN(t, 100, &x->rc, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 8, "not kept"));
+    else DBM_TRY_AWAIT_WITHIN(t, 100, &x->rc, dbm_async_run(&x->s, insert_three, &x[1].i));
+    x->at = (int)now_ms() - x->at;
+    if (x->rc != DBM_OK) return dbm_task_fail(t, x->rc);
+    DBM_TASK_END(t);
+}
+static void no_worker_in_time(void **state) {
+    (void)state;
+    type = SQLITE;
+    for (int i = 0; i < 6; i++) {
+        steps x[2];
+        open_with(2, 1, NULL);
+        memset(x, 0, sizeof x);
+        x->i = i;
+        assert_status(run_one(finds_no_worker, x), DBM_E_TIMEOUT);
+        assert_int_equal(x->rc, DBM_E_TIMEOUT);
+        if (x->at > 700) fail_msg("%d: told after %d ms", i, x->at);
+        assert_int_equal(number("SELECT COUNT(*) FROM unit"), 0);
+        close_all();
+    }
+}
+
 /* One call more than work_queue allows is refused, rather than run on the loop's thread. */
 static void full_queue(void **state) {
     dbm_loop_options lo;
@@ -617,6 +665,13 @@ static void full_queue(void **state) {
 }
 
 /* ---- misuse ----------------------------------------------------------------------------------------------------------------------------- */
+
+/* On a worker: the queue of the session's calls belongs to the loop. */
+static dbm_status begins_in_a_run(dbm_session *s, void *ud) {
+    assert_null(dbm_async_exec(s, "INSERT INTO unit VALUES (?, ?)", 6, "lost"));
+    *(int *)ud = dbm_last_error()->status == DBM_E_MISUSE && strstr(dbm_last_error()->message, "dbm_async_run") != NULL;
+    return DBM_OK;
+}
 
 static dbm_task_status misuses(dbm_task *t) {
     steps *x = dbm_task_data(t);
@@ -653,6 +708,16 @@ static dbm_task_status misuses(dbm_task *t) {
     DBM_AWAIT(t, dbm_async_rollback(&x->s));
     DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (:n, :t)", dbm_named("n", dbm_int(5)), dbm_named("t", dbm_text("named"))));
     assert_int_equal(x->rc, DBM_OK);
+    DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(db, "INSERT INTO unit VALUES (:n, ?)", dbm_named("n", dbm_int(6)), "half named"));
+    assert_int_equal(x->rc, DBM_E_MISUSE);
+    assert_null(dbm_async_run(&x->s, NULL, NULL));
+    assert_non_null(strstr(dbm_last_error()->message, "function"));
+    assert_null(dbm_async_bulk_begin(&x->s, NULL, "unit", "n,t"));
+    assert_non_null(strstr(dbm_last_error()->message, "out is NULL"));
+    assert_int_equal(dbm_async_bulk_cb(&x->s, "unit", "n,t", NULL, NULL, NULL, NULL), DBM_E_MISUSE);
+    x->at = 0;
+    DBM_AWAIT(t, dbm_async_run(&x->s, begins_in_a_run, &x->at));
+    assert_int_equal(x->at, 1);
     DBM_AWAIT(t, dbm_async_end(&x->s));
     assert_null(dbm_async_exec(&x->s, "SELECT 1"));
     assert_int_equal(dbm_last_error()->status, DBM_E_MISUSE);
@@ -964,7 +1029,7 @@ static void redis_and_mongodb(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_tasks_on_few_connections), cmocka_unit_test(cancelled_at_every_step), cmocka_unit_test(the_loop_goes_at_every_step),
-        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(a_worker_for_others), cmocka_unit_test(full_queue), cmocka_unit_test(cancelled_in_its_turn), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream), cmocka_unit_test(rows_keep_nothing),
+        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(a_worker_for_others), cmocka_unit_test(full_queue), cmocka_unit_test(cancelled_in_its_turn), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream), cmocka_unit_test(rows_keep_nothing), cmocka_unit_test(no_worker_in_time),
         cmocka_unit_test(the_server_stands_still), cmocka_unit_test(redis_and_mongodb),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);

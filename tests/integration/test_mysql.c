@@ -116,7 +116,10 @@ static void test_values(void **state) {
 }
 
 static void test_values_of_expressions(void **state) {
+    static const char *const none[] = { "", "1,5", "abc", "12abc", "NaN", "1.5.5", "--1", "1e", "0x10", "1e5.5", "1e5e5", "-", "." }; /* the server would take 0, or a part */
+    static const char *const good[] = { "+1.5", "1.5", "-.5", "-0.5", "5.", "5", "1e3", "1000", "1.5E-1", "0.15", "2e+1", "20" };
     dbm_row *row;
+    size_t i;
     (void)state;
     DBM_SESSION_ON(fx.db, s) {
         OK(dbm_query_one(s, &row, "SELECT ?, ?, ?, ?, ? + 1, NULL, 18446744073709551615, 1.5, 1e300, -9223372036854775808", 7, "x", 1.25, NULL, dbm_decimal("0.1")));
@@ -134,10 +137,21 @@ static void test_values_of_expressions(void **state) {
     }
     assert_int_equal(dbm_exec(fx.db, "INSERT INTO t(a) VALUES (?)", 1e308 * 10), DBM_E_RANGE);
     says("not a finite number");
+    for (i = 0; i < sizeof none / sizeof none[0]; i++) {
+        assert_int_equal(dbm_exec(fx.db, "SELECT ?", dbm_decimal(none[i])), DBM_E_RANGE);
+        says("not a decimal number");
+    }
+    DBM_SESSION_ON(fx.db, s) {
+        for (i = 0; i < sizeof good / sizeof good[0]; i += 2) {
+            OK(dbm_query_one(s, &row, "SELECT CAST(? AS DECIMAL(20, 5)) = ?", dbm_decimal(good[i]), dbm_decimal(good[i + 1])));
+            assert_int_equal(dbm_row_int(row, 0), 1);
+        }
+    }
     assert_int_equal(dbm_exec(fx.db, "INSERT INTO t(a) VALUES (?)", dbm_uint(UINT64_MAX)), DBM_E_RANGE);
     assert_int_equal(dbm_last_error()->native_code, 1264);
     assert_int_equal(dbm_exec(fx.db, "SELECT ?", dbm_timestamp(INT64_MAX)), DBM_E_RANGE);
     assert_int_equal(dbm_exec(fx.db, "SELECT ?", dbm_timestamp(INT64_MIN)), DBM_E_RANGE);
+    assert_int_equal(dbm_exec(fx.db, "SELECT ?", dbm_timestamp(-62135596800000001)), DBM_E_RANGE); /* of the year 0, which is none when it is read */
 }
 
 /* Every microsecond goes there and back, also before 1970. */
@@ -874,6 +888,24 @@ static void test_procedures(void **state) {
     assert_int_equal(rc, DBM_OK);
     assert_int_equal(number(fx.db, "SELECT SUM(a) FROM t"), 34);
     OK(dbm_exec(fx.db, "DROP PROCEDURE two"));
+    /* One whose rows are now these and now others, again and again. */
+    OK(dbm_exec(fx.db, "CREATE OR REPLACE PROCEDURE one(IN k INT) BEGIN IF k = 1 THEN SELECT 7; ELSEIF k = 2 THEN SELECT 'seven'; ELSEIF k = 3 THEN SELECT 'seven', 7; "
+                       "ELSE SET @nothing = k; END IF; END"));
+    DBM_SESSION_RC(fx.mgr, "default", s, &rc) {
+        static const char kinds[] = "1112221312141414";
+        for (n = 0; kinds[n] != 0; n++) {
+            dbm_row *row;
+            if (kinds[n] == '4') {
+                assert_int_equal(dbm_query_one(s, &row, "CALL one(?)", 4), DBM_E_NOT_FOUND);
+                continue;
+            }
+            OK(dbm_query_one(s, &row, "CALL one(?)", kinds[n] - '0'));
+            assert_string_equal(dbm_row_text(row, 0), kinds[n] == '1' ? "7" : "seven");
+            assert_int_equal(dbm_row_columns(row), kinds[n] == '3' ? 2 : 1);
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
+    OK(dbm_exec(fx.db, "DROP PROCEDURE one"));
     /* One that leaves a transaction open, in autocommit: nobody else goes on in it. */
     OK(dbm_exec(fx.db, "CREATE OR REPLACE PROCEDURE opens() BEGIN START TRANSACTION; INSERT INTO t VALUES (70, 'by opens'); END"));
     OK(dbm_exec(fx.db, "CALL opens()"));

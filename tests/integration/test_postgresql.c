@@ -1266,6 +1266,101 @@ static void tables_made_anew(void **state) {
     }
 }
 
+/* What a name means moves under statements that the server keeps: rows must go where they belong by then, and values be read as what they are there. */
+static void names_mean_something_else(void **state) {
+    enum { EXEC, SEND, UNDO, COMMIT, POINT };
+    static const struct { const char *two, *path, *moves; int how; } ways[] = {
+        { "CREATE TABLE two.meant (a text)", "one", "SET search_path = two", EXEC },
+        { "CREATE TABLE two.meant (a text)", "one", "SELECT pg_catalog.set_config('search_path', 'two', false)", EXEC },
+        { "CREATE TABLE two.meant (a text)", "one", "SET search_path = two", SEND },
+        { "CREATE TABLE two.meant (a int)", "two", "ALTER TABLE two.meant ALTER a TYPE text", SEND },
+        { "CREATE TABLE two.meant (a text)", "two", "SET search_path = one", UNDO },
+        { "CREATE TABLE two.meant (a text)", "two", "SET LOCAL search_path = one", COMMIT },
+        { "CREATE TABLE two.meant (a text)", "two", "SET search_path = one", POINT },
+        { "SELECT 1", "two, one", "CREATE TABLE two.meant (a text)", EXEC }
+    };
+    size_t way;
+    (void)state;
+    for (way = 0; way < sizeof ways / sizeof ways[0]; way++) {
+        static const char insert[] = "INSERT INTO meant VALUES (?)";
+        int i, how = ways[way].how;
+        dbm_status rc;
+        (void)raw_text("SET client_min_messages = error; DROP SCHEMA IF EXISTS one, two CASCADE; CREATE SCHEMA one; CREATE SCHEMA two; CREATE TABLE one.meant (a int)");
+        (void)raw_text(ways[way].two);
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            OK(dbm_exec(s, "SELECT set_config('search_path', ?, false)", ways[way].path));
+            if (how < UNDO) for (i = 0; i < 4; i++) OK(dbm_exec(s, insert, "1"));
+            OK(dbm_commit(s));
+            if (how == POINT) {
+                DBM_SAVEPOINT(s) {
+                    OK(dbm_exec(s, ways[way].moves));
+                    for (i = 0; i < 4; i++) OK(dbm_exec(s, insert, "2"));
+                    assert_int_equal(dbm_exec(s, "SELECT 1 / 0"), DBM_E_SQL);
+                }
+                dbm_clear_error(s);
+            } else if (how == SEND) {
+                OK(dbm_send(s, ways[way].moves));
+            } else {
+                OK(dbm_exec(s, ways[way].moves));
+                if (how != EXEC) for (i = 0; i < 4; i++) OK(dbm_exec(s, insert, "2"));
+                if (how == UNDO) OK(dbm_rollback(s));
+                if (how == COMMIT) OK(dbm_commit(s));
+            }
+            OK(dbm_send(s, insert, "007"));
+        }
+        if (rc != DBM_OK) fail_msg("way %d: %s", (int)way, dbm_last_error()->message);
+        if (raw_number("SELECT count(*) FROM two.meant WHERE a = '007'") != 1) fail_msg("way %d: it went elsewhere, or as another value", (int)way);
+    }
+    (void)raw_text("DROP SCHEMA one, two CASCADE");
+}
+
+/* Rows of what is not planned are of the type that it has today. */
+static void rows_of_another_type(void **state) {
+    static const char *const begins[] = { "DECLARE c CURSOR FOR ", "PREPARE c AS " }, *const runs[] = { "FETCH ALL FROM c", "EXECUTE c" }, *const ends[] = { "CLOSE c", "DEALLOCATE c" };
+    static const char *const what[] = { "SELECT 1094861636", "SELECT 1094861636", "SELECT 1094861636", "SELECT 'ABCD'::text", "SELECT 'ABCD'::text, 2", "SELECT 1.5" };
+    dbm_status rc;
+    size_t way, i;
+    (void)state;
+    for (way = 0; way < 2; way++) {
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            for (i = 0; i < sizeof what / sizeof what[0]; i++) {
+                dbm_row *row;
+                char sql[100];
+                (void)snprintf(sql, sizeof sql, "%s%s", begins[way], what[i]);
+                OK(dbm_exec(s, sql));
+                OK(dbm_query_one(s, &row, runs[way]));
+                assert_string_equal(dbm_row_text(row, 0), i < 3 ? "1094861636" : i < 5 ? "ABCD" : "1.5");
+                assert_int_equal(dbm_row_columns(row), i == 4 ? 2 : 1);
+                OK(dbm_exec(s, ends[way]));
+            }
+        }
+        assert_int_equal(rc, DBM_OK);
+    }
+}
+
+/* An error of the class of connections is not always the end of one. */
+static void an_error_is_no_end(void **state) {
+    static char half[1];
+    dbm_status rc;
+    int run;
+    (void)state;
+    for (run = 0; run < 3; run++) {
+        DBM_SESSION_OPT(mgr, NULL, s, .autocommit = true, .status = &rc) {
+            long before = backend(s);
+            assert_int_equal(dbm_exec(s, "SELECT ?::int", dbm_blob("abc", 3)), DBM_E_SQL);
+            assert_string_equal(dbm_last_error()->sqlstate, "08P01");
+            assert_false(dbm_last_error()->retryable);
+            dbm_clear_error(s);
+            assert_int_equal(backend(s), before);
+            OK(dbm_exec(s, "SELECT 1")); /* no row in hand: values are not copied */
+            /* What would be larger than a message can be is refused before it is sent, though each value is not. */
+            assert_int_equal(dbm_exec(s, "SELECT length(?::bytea) + length(?::bytea)", dbm_blob(half, 600000000), dbm_blob(half, 600000000)), DBM_E_LIMIT);
+            dbm_clear_error(s);
+            assert_int_equal(backend(s), before);
+        }
+    }
+}
+
 static void handles_and_the_cache(void **state) {
     dbm_config config;
     dbm_status rc;
@@ -1699,7 +1794,7 @@ int main(void) {
         T(large_values),
         T(schemas_change_under_statements),
         T(the_short_way),
-        T(tables_made_anew),
+        T(tables_made_anew), T(names_mean_something_else), T(rows_of_another_type), T(an_error_is_no_end),
         T(handles_and_the_cache),
         T(behind_a_pooler_of_transactions),
         T(sessions_begin_alike),

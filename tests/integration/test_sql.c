@@ -279,6 +279,11 @@ static void decimals_timestamps_and_the_rest(void **state) {
     };
     static const char decimal[] = "12345678901234567890123456789012345678", fraction[] = "-0.1234567890123456789012345678901234567", uuid[] = "123e4567-e89b-12d3-a456-426614174000";
     (void)state;
+    static const int64_t beyond[] = { 253402300800000000, -62135596800000001, INT64_MAX, INT64_MIN }; /* a text that nobody reads back, nor compares */
+    for (size_t i = 0; i < sizeof beyond / sizeof beyond[0]; i++) {
+        assert_int_equal(dbm_exec(db, "INSERT INTO v VALUES (?)", dbm_timestamp(beyond[i])), DBM_E_RANGE);
+        assert_non_null(strstr(dbm_last_error()->message, "parameter 1 is a timestamp outside of the years 0001 to 9999"));
+    }
     for (size_t i = 0; i < sizeof moments / sizeof moments[0]; i++) {
         DBM_SESSION(mgr, NULL, s) {
             dbm_row *row;
@@ -467,6 +472,10 @@ static void rows_and_columns(void **state) {
         assert_true(dbm_row_is_null(row, 1) && dbm_row_is_null(row, 2) && !dbm_row_is_null(row, 0));
         assert_int_equal(dbm_rows_next(rows, &row), DBM_DONE);
         dbm_rows_end(rows);
+        GOOD(dbm_query_one(s, &row, "SELECT 1 AS \"ID\", 2 AS id, 3 AS \"Id\", 4 AS id"));
+        assert_int_equal(dbm_row_index(row, "ID"), 0);
+        assert_int_equal(dbm_row_index(row, "id"), 1); /* the first one that is spelt so, */
+        assert_int_equal(dbm_row_index(row, "iD"), 0); /* else the first one that is like it */
         GOOD(dbm_query(s, &empty, "SELECT id, b FROM t WHERE id > 99"));
         assert_int_equal(dbm_rows_columns(empty), 2); /* also without rows */
         assert_string_equal(dbm_rows_name(empty, 1), "b");

@@ -211,7 +211,7 @@ class Inlining(Case):
             self.assertEqual(self.implementation(comment + "int dbm__x;\n"), comment + "int dbm__x;\n")
 
     def test_a_blank_line_that_ends_something_stays(self):
-        for code in ("#define DBM__A \\\n    1 \\\n\nint dbm__x;\n", 'const char *dbm__t = "a\\\n\\\n\\\n";\n', "int dbm__x; /*\n\n*/ int dbm__y;\n"):
+        for code in ("#define DBM__A 1 \\\n\nint dbm__x;\n", 'const char *dbm__t = "a\\\n\\\n\\\n";\n', "int dbm__x; /*\n\n*/ int dbm__y;\n"):
             self.assertEqual(self.implementation(code), code)
 
     def test_a_quoted_comment_hides_no_blank_line(self):
@@ -220,7 +220,7 @@ class Inlining(Case):
     def test_blocks_are_closed_behind_their_last_statement(self):
         code = "int (dbm_both)(int s) {\n    if (s) {\n        s--; /* why */\n    }\n    return s;\n}\n"
         self.assertEqual(self.implementation(code), code.replace("/* why */\n    }", "/* why */ }").replace("s;\n}", "s; }"))
-        for code in ("    f();\n#if 1\n    }\n#endif\n", "    f();\n    /* } */\n    }\n", "#define X { \\\n    }\n", "/* {\n    }\n*/\n", "    f();\n    } while (1);\n"):
+        for code in ("    f();\n#if 1\n    }\n#endif\n", "    f();\n    /* } */\n    }\n", "#define X \"{ \\\n    }\"\n", "/* {\n    }\n*/\n", "    f();\n    } while (1);\n"):
             self.assertEqual(self.implementation(code), code)
 
     def test_what_fits_one_line_stands_on_one(self):
@@ -228,6 +228,10 @@ class Inlining(Case):
         self.assertEqual(self.implementation(code % "return s"), "int (dbm_both)(int s) { return s; }\n")
         long = "return s" + " + s" * 40
         self.assertEqual(self.implementation(code % long), "int (dbm_both)(int s) {\n    %s; }\n" % long)
+
+    def test_a_macros_lines_are_filled(self):
+        code = "#define DBM__TWICE(x) do { \\\n        x; \\\n        if (x) x; \\\n        x; \\\n    } while (0)\n"
+        self.assertEqual(self.implementation(code), "#define DBM__TWICE(x) do { x; if (x) x; \\\n        x; } while (0)\n")
 
     def test_a_break_stands_behind_a_plain_statement_alone(self):
         code = "int (dbm_both)(int s) {\n    switch (s) {\n    case 1:\n        %s;\n        break;\n    default: break;\n    }\n    return s;\n}\n"

@@ -322,6 +322,44 @@ static void cancelled_cancels_nobody_else(void **state) {
     }
 }
 
+/* A loop goes on until the connection of what was cancelled is back, though nobody waits for the answer: else nobody could have it. */
+static void nobody_waits(void **state) {
+    static const char *const forms[] = { "batched", "stepped" };
+    (void)state;
+    for (int f = 0; f < 2; f++) {
+        lone all[2];
+        open_all(forms[f], 1, false);
+        memset(all, 0, sizeof all);
+        plan_delay(v, f == 0 ? DBM_OP_RECEIVE : DBM_OP_EXECUTE, 0, 50000);
+        for (int i = 0; i < 2; i++) CHECK(dbm_spawn(loop, ask_once, &all[i]).loop != NULL);
+        for (int i = 0; i < 6; i++) (void)dbm_loop_step(loop, 5);
+        for (int i = 0; i < 2; i++) dbm_async_cancel(all[i].act);
+        run();
+        for (int i = 0; i < 2; i++) CHECK(all[i].times == 1 && all[i].rc == DBM_E_CANCELLED);
+        CHECK(stats_of(db).out == 0);
+        plan_clear(v);
+        close_all();
+    }
+}
+
+/* What was cancelled after it was sent is in doubt, and counted, once: also when the connection is lost before it is answered. */
+static void in_doubt_once(void **state) {
+    lone all[CALLS];
+    (void)state;
+    open_all("batched", 1, false);
+    ask_all(all);
+    run();
+    plan(v, DBM_OP_RECEIVE, 1, DELAY)->delay_us = 20000;
+    (void)plan(v, DBM_OP_RECEIVE, 2, LOSE);
+    ask_all(all);
+    for (int i = 0; i < 3; i++) (void)dbm_loop_step(loop, 0);
+    dbm_async_cancel(all[1].act);
+    run();
+    for (int i = 0; i < CALLS; i++) CHECK_STATUS(all[i].rc, all[i].writes ? DBM_E_IN_DOUBT : DBM_OK);
+    CHECK(stats_of(db).in_doubt == 2);
+    close_all();
+}
+
 /* A call that is cancelled while the server is asked to prepare its statement: it is not sent any more. */
 static void cancelled_while_prepared(void **state) {
     lone all[3];
@@ -482,13 +520,48 @@ static void a_connection_comes_back(void **state) {
     while (all[0].times == 0) (void)dbm_loop_step(loop, 10);
     plan_delay(v, DBM_OP_EXECUTE, 1, 3000000);
     CHECK(dbm_spawn(loop, ask_once, &all[1]).loop != NULL);
-    for (int i = 0; i < 5; i++) (void)dbm_loop_step(loop, 1);
+    while (server_count(v, DBM_OP_EXECUTE) == 0) (void)dbm_loop_step(loop, 1);
     CHECK(dbm_spawn(loop, ask_once, &all[2]).loop != NULL);
     while (all[2].times == 0) (void)dbm_loop_step(loop, 100);
     CHECK(all[1].times == 0); /* that one is still waited for */
     run();
     CHECK(all[0].times == 2 && all[1].rc == DBM_OK && all[2].rc == DBM_OK);
     close_all();
+}
+
+/* Threads have the other connection, one after the other without end: a call that waits has its turn among them, as a session would. */
+static bool threads_end;
+static void *has_it(void *ud) {
+    (void)ud;
+    while (!__atomic_load_n(&threads_end, __ATOMIC_SEQ_CST)) {
+        dbm_session s;
+        CHECK_STATUS(dbm_session_begin(db, NULL, &s), DBM_OK);
+        pause_us(2000);
+        CHECK_STATUS(dbm_session_end(&s), DBM_OK);
+    }
+    return NULL;
+}
+static void in_line_with_threads(void **state) {
+    static lone all[2];
+    (void)state;
+    for (int threads = 1; threads < 4; threads += 2) {
+        pthread_t thread[3];
+        open_all("stepped", 2, false);
+        memset(all, 0, sizeof all);
+        plan_delay(v, DBM_OP_EXECUTE, 1, 2000000);
+        CHECK(dbm_spawn(loop, ask_once, &all[0]).loop != NULL);
+        while (server_count(v, DBM_OP_EXECUTE) == 0) (void)dbm_loop_step(loop, 1);
+        threads_end = false;
+        for (int i = 0; i < threads; i++) CHECK(pthread_create(&thread[i], NULL, has_it, NULL) == 0);
+        pause_us(20000);
+        CHECK(dbm_spawn(loop, ask_once, &all[1]).loop != NULL);
+        while (all[0].times + all[1].times == 0) (void)dbm_loop_step(loop, 100);
+        CHECK(all[0].times == 0 && all[1].rc == DBM_OK);
+        __atomic_store_n(&threads_end, true, __ATOMIC_SEQ_CST);
+        run();
+        for (int i = 0; i < threads; i++) CHECK(pthread_join(thread[i], NULL) == 0);
+        close_all();
+    }
 }
 
 /* Calls that were taken with one that goes alone, and takes its time, need not wait for it. */
@@ -608,9 +681,55 @@ static void late_calls_are_counted(void **state) {
     run();
     CHECK_STATUS(two[0].rc, DBM_OK);
     CHECK_STATUS(two[1].rc, DBM_E_POOL_TIMEOUT);
-    CHECK(stats_of(db).timeouts == 1);
+    CHECK(stats_of(db).timeouts >= 1);
     pool_timeout_ms = 5000;
     close_all();
+}
+
+/* Rows of a call on a database that were read to their end need none of their own; one that is said all the same is well, and ends nobody else's. */
+typedef struct reader { dbm_rows *rows; dbm_row *row; dbm_session s; int n, how; dbm_status rc; } reader;
+static dbm_task_status ends_late(dbm_task *t) {
+    reader *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_query(db, &x->rows, "rows 2 x 1"));
+    DBM_AWAIT_ROW(t, x->rows, x->row) x->n++;
+    DBM_AWAIT(t, dbm_async_rows_end(x->rows));
+    DBM_AWAIT(t, dbm_async_sleep(t, 40));
+    DBM_AWAIT(t, dbm_async_rows_end(x->rows));
+    DBM_TASK_END(t);
+}
+static dbm_task_status reads_meanwhile(dbm_task *t) {
+    reader *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_sleep(t, 20));
+    if (x->how == 1) DBM_AWAIT(t, dbm_async_session_on(t, db, &x->s));
+    if (x->how == 1) DBM_AWAIT(t, dbm_async_query(&x->s, &x->rows, "rows 3 x 1"));
+    else DBM_AWAIT(t, dbm_async_query(db, &x->rows, "rows 3 x 1"));
+    DBM_AWAIT_ROW(t, x->rows, x->row) if (x->n++ == 0) DBM_AWAIT(t, dbm_async_sleep(t, 60));
+    DBM_TASK_END(t);
+}
+static void on_end_status(void *ud, dbm_status st, const dbm_error_info *error) {
+    (void)error;
+    *(dbm_status *)ud = st;
+}
+static void rows_end_once_more(void **state) {
+    static const char *const forms[] = { "stepped", "scripted" };
+    (void)state;
+    for (int f = 0; f < 2; f++) {
+        for (int how = 0; how < 2; how++) {
+            reader a = { 0 }, b = { 0 };
+            open_all(forms[f], 1, false);
+            b.how = how;
+            a.rc = b.rc = DBM_E_LEAKED;
+            (void)dbm_spawn_opt(loop, ends_late, &a, .on_end = on_end_status, .on_end_ud = &a.rc);
+            (void)dbm_spawn_opt(loop, reads_meanwhile, &b, .on_end = on_end_status, .on_end_ud = &b.rc);
+            run();
+            CHECK_STATUS(a.rc, DBM_OK);
+            CHECK_STATUS(b.rc, DBM_OK);
+            CHECK(a.n == 2 && b.n == 3);
+            close_all();
+        }
+    }
 }
 
 /* What stands for a database lives as long as the loop: also in what its end still tells. */
@@ -644,10 +763,34 @@ static void a_name_lives_as_long_as_its_loop(void **state) {
     }
 }
 
+/* A manager that is freed before its loop: what is under way is told that it is closed, and the loop, which goes last, takes the memory with it. */
+static void the_manager_goes_first(void **state) {
+    told t = { 0 }, late = { 0 };
+    dbm_row *row;
+    (void)state;
+    open_all("batched", 1, false);
+    named = dbm_async_on(loop, db);
+    CHECK_STATUS(dbm_async_query_one_cb(named, &row, fn, &t, "rows 1 x 1"), DBM_OK);
+    run();
+    CHECK_STATUS(t.status, DBM_OK);
+    CHECK_STATUS(dbm_async_exec_cb(named, fn, &late, "write"), DBM_OK);
+    dbm_manager_free(mgr);
+    run();
+    CHECK(late.times == 1 && server_live(v) == 0);
+    CHECK_STATUS(late.status, DBM_E_CLOSED);
+    t.row = NULL;
+    CHECK_STATUS(dbm_async_exec_cb(named, fn, &t, "write"), DBM_OK);
+    CHECK(test_heap_live(&heap) != 0);
+    dbm_loop_free(loop);
+    CHECK(test_heap_live(&heap) == 0 && t.times == 2);
+    CHECK_STATUS(t.status, DBM_E_CANCELLED);
+    (void)server_end_all();
+}
+
 const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
-    cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
+    cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(nobody_waits), cmocka_unit_test(in_doubt_once), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
-    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(refused_and_lost), cmocka_unit_test(late_calls_are_counted), cmocka_unit_test(rows_are_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop)
+    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(refused_and_lost), cmocka_unit_test(late_calls_are_counted), cmocka_unit_test(rows_are_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(in_line_with_threads), cmocka_unit_test(the_manager_goes_first), cmocka_unit_test(rows_end_once_more),
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }

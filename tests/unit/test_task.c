@@ -306,6 +306,11 @@ static dbm_task_status misuses(dbm_task *t) {
         (void)dbm__fail(DBM_E_RANGE, DBM_STAGE_NONE, "", "", NULL);
         DBM_TRY_AWAIT(t, &x->rc, NULL); /* a call that could not begin */
         note("<%d>", x->rc);
+        assert_null(dbm_async_task(t, NULL, x));
+        assert_int_equal(dbm_last_error()->status, DBM_E_MISUSE);
+        assert_null(dbm_async_call(t, NULL, x));
+        assert_non_null(strstr(dbm_last_error()->message, "function"));
+        DBM_AWAIT(t, dbm_async_sleep(t, -5)); /* the time has come already */
     } else {
         switch ((long long)x->n) {      /* compilers can't see this one */
         case 1: DBM_AWAIT(t, later(t, 2)); note("never"); break;
