@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c2aaa83a938b3d54: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content d5374d3a83f0bb6e: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2930,7 +2930,7 @@ typedef struct dbm_loop_hooks {
 /* A loop's options. Zero is the default. */
 typedef struct dbm_loop_options {
     int workers;      /* threads for calls that block (SQLite, MongoDB, Oracle's MySQL client, adapters without step, names of hosts), each started when it is first needed, 1..64
-                       * (default 4; -1: none, the loop's thread runs them; so it is without threads) */
+                       * (default 4; -1: none, the loop's thread runs them; so it is without threads); one more while one of them waits for its turn to write */
     int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT, unless it ends a session or a transaction */
     bool stay;        /* dbm_loop_run() goes on when nothing is under way: for a loop that is fed by dbm_loop_post() */
     bool use_poll;    /* poll() where epoll would be taken */
@@ -28245,7 +28245,7 @@ typedef struct dbm__workers {
     dbm__signal signal;
     dbm__worked *first, *last;           /* may run now */
     int waiting, most_waiting;           /* those of lanes that are busy included */
-    int ready, idle, threads, most;      /* most 0: the loop's thread runs them */
+    int ready, idle, threads, blocked, most; /* blocked: they wait at a gate; most 0: the loop's thread runs them */
     bool stop;
 #if DBM__THREADS && defined(_WIN32)
     HANDLE thread[DBM__WORKERS_MOST];
@@ -28298,8 +28298,8 @@ static bool dbm__worker_start(dbm__workers *ws);
 static void dbm__worker_waits(void *ud, bool waits) {
     dbm__workers *ws = (dbm__workers *)ud;
     dbm__lock_take(&ws->lock);
-    ws->most += waits ? 1 : -1;
-    if (waits && ws->ready > ws->idle && ws->threads < ws->most && ws->threads < DBM__WORKERS_MOST) (void)dbm__worker_start(ws);
+    ws->blocked += waits ? 1 : -1;
+    if (waits && ws->ready > ws->idle && ws->threads < ws->most + ws->blocked && ws->threads < DBM__WORKERS_MOST) (void)dbm__worker_start(ws);
     dbm__lock_give(&ws->lock); }
 static void dbm__worker_main(dbm__workers *ws) {
     dbm__self()->waits = dbm__worker_waits;
@@ -28357,7 +28357,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
     if (ws->waiting >= ws->most_waiting && !work->must) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting); }
-    if (ws->ready >= ws->idle && ws->threads < ws->most && ws->threads < DBM__WORKERS_MOST && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
+    if (ws->ready >= ws->idle && ws->threads < ws->most + ws->blocked && ws->threads < DBM__WORKERS_MOST && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started"); }
     ws->waiting++;
