@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content d5374d3a83f0bb6e: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 569432bb8601e333: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3158,7 +3158,8 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * Calls on a database: dbm_async_exec(db, sql, ...), dbm_async_query, _query_one, dbm_async_redis_command and their forms with v and _cb take a dbm_database * in
  * the place of &s, where a loop runs (in a task, a callback, dbm_loop_post()); elsewhere dbm_async_on(loop, db), which lives as long as the loop. Each is a session in
  * autocommit of its own: no order among them, and no failure of one is another's. Many share a connection, which is out of the pool while calls wait or are under way.
- * One that waits for a connection for longer than pool_timeout fails as a session would.
+ * One that waits for a connection for longer than pool_timeout fails as a session would. Answers that come one by one over several connections may be told together, each
+ * within a millisecond.
  * The row of dbm_async_query_one() lives until fn returns or the task waits again, and holds up no other call (one of more than 32 columns may). Rows of
  * dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(), or the end of the task.
  * A cancelled call ends at once: E_CANCELLED, not done or only read; E_IN_DOUBT, a write that had been sent. So is a write whose connection broke; what reads is sent once
@@ -12624,7 +12625,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_status rc;
     dbm__work_renewing(w);
     rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
-    dbm__store(&w->committing, 0);
+    dbm__store_release(&w->committing, 0); /* dbm_cancel sees the new one whole */
     return rc; }
 DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     dbm_error_info *e = &dbm__self()->last;
@@ -17548,6 +17549,7 @@ typedef struct dbm__pg {
     bool failed_tx;          /* the server accepts nothing but its end */
     bool local;              /* the operation was over when it began */
     bool fresh;              /* nothing can have arrived since libpq was last asked */
+    bool dry;                /* the last read of the short way left nothing to be read */
     bool armed;              /* the command at the head comes by single rows */
     bool piped;              /* what is in `sent` goes through the pipeline */
     bool tls;
@@ -18728,6 +18730,7 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
         if (need < 8192) need = 8192;
         if (!dbm__pg_grow(q->owner, &in->data, &in->size, need)) { q->no_memory = true; return DBM__PG_DEAD; }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
+        q->dry = got < in->size - in->end;
         if (DBM__UNLIKELY(st != DBM_OK)) {
             if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
             (void)PQconsumeInput(q->conn); /* so that libpq knows, too */
@@ -19403,7 +19406,7 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 static void dbm__pg_drain(dbm__pg *q, int before) {
     q->before = before;
     if (q->unsynced) dbm__pg_go(q);
-    q->fresh = false; /* answers may be there */ }
+    q->fresh = before == DBM__PG_REPLY && q->ours && q->dry; /* else answers may be there */ }
 /* What the oldest one of those has to say that were queued to be received. False: there is none. */
 static bool dbm__pg_received(dbm__pg *q) {
     dbm_op *op = q->op;
@@ -27412,7 +27415,7 @@ enum { DBM__WATCH_NONE = -1, DBM__WATCH_DUE = -2 };
  * them by themselves). */
 enum { DBM__WATCH_NEW = 8 };
 DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
-DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
+DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both, 0: fd is not to wake the loop meanwhile; until INT64_MAX: for ever */
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
@@ -27807,7 +27810,8 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
         f->first = w;
         if ((want & DBM__WATCH_NEW) || f->serial != w->serial) f->anew = true;
         f->serial = w->serial;
-        if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f); }
+        if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
+    } else if (w->want == 0 && (f = dbm__fd_find(loop, fd)) != NULL && f->told != 0) { f->drop = true; dbm__fd_changed(loop, fd, f); }
     dbm__loop_ask(loop, false); }
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
     dbm__fd *f = dbm__fd_find(loop, w->fd);
@@ -27867,13 +27871,17 @@ static void dbm__loop_work_off(dbm_loop *loop) {
             w->heard(w, DBM_E_TIMEOUT); }
         dbm__loop_run_jobs(loop); }
     if (dbm__workers_here(loop)) dbm__workers_run_one(loop); }
-/* What was kept for now, then the system is told. */
+/* What was kept for now, then the system is told. Once more for what came of it: a connection that goes back here begins its next session, whose first call leaves. */
 static void dbm__loop_end_turn(dbm_loop *loop) {
-    dbm__job *job = loop->at_end, *next;
-    loop->at_end = NULL;
-    loop->last_at_end = &loop->at_end;
-    for (; job != NULL && !dbm__loop_forked(loop); job = next) { next = job->next; job->run(job); }
-    dbm__loop_run_jobs(loop);
+    int rounds;
+    for (rounds = 0; rounds < 2; rounds++) {
+        dbm__job *job = loop->at_end, *next;
+        loop->at_end = NULL;
+        loop->last_at_end = &loop->at_end;
+        for (; job != NULL && !dbm__loop_forked(loop); job = next) { next = job->next; job->run(job); }
+        dbm__loop_run_jobs(loop);
+        dbm__loop_take_posts(loop);
+        dbm__loop_run_jobs(loop); }
     if (!dbm__loop_forked(loop)) dbm__loop_tell_changes(loop); /* what is registered is shared with the parent */
     loop->forgot = false; }
 /* Something is to be done without waiting for anything. */
@@ -28202,7 +28210,9 @@ static void dbm__loop_end(dbm_loop *loop) {
                 until_us = dbm__deadline(loop->host, 10); }
             dbm__store(&loop->stopped, 0);
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); }
-        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop); }
+        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
+        dbm__loop_take_posts(loop); /* a poster's that was slower than all this */
+        dbm__loop_run_jobs(loop); }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop); }
 DBM__DEF void dbm_loop_free(dbm_loop *loop) {
@@ -29288,6 +29298,7 @@ typedef struct dbm__async {
     int64_t own_limit_us;
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
+    uint32_t open;                       /* gen of the session until its end was asked for; read by values that come too late, when it may be another's, so by atomics */
     dbm__request *ending;                /* that, from when it has left on */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */
@@ -29308,6 +29319,7 @@ typedef struct dbm__async {
     int served;                          /* of so many calls; */
     bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
+    int64_t gathers_us;                  /* it looks when the line's lead is told something, and then at the latest; 0: by itself */
     bool was_clean, replaced;
     int at, after, fd;
     dbm_status rc, failed;
@@ -29336,13 +29348,13 @@ typedef struct dbm__line {
     dbm__word posted;                    /* `woken` is on its way */
     dbm__async front;                    /* without a work: calls are put there, and wait */
     int waiting;                         /* how many of them */
-    dbm__async *carriers;
+    dbm__async *carriers, *lead;         /* lead: of those whose answers come, the one that is watched */
     bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
     dbm__watch later;                    /* when to look again whether others have given a connection back */
     dbm_session begun;
     int64_t began_us;
 } dbm__line;
-enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000, DBM__GATHER_US = 1000 }; /* taken at once; carried while others wait in the pool */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
@@ -29385,9 +29397,18 @@ enum {
     DBM__AT_BULK_BEGUN, DBM__AT_BULK_ON, DBM__AT_BULK_SENT, DBM__AT_BULK_ENDED, DBM__AT_BULK_UNDO, DBM__AT_BULK_DROPPED, DBM__AT_BULK_UNDONE, DBM__AT_OVER,
     DBM__AT_PUT, DBM__AT_PUT_READY, DBM__AT_PUT_FOUND, DBM__AT_PUT_BEGUN, DBM__AT_PUT_DONE, DBM__AT_RECEIVE, DBM__AT_RECEIVED
 };
+/* Answers of a batch on a carrier come one by one, and each would cost a switch to this thread and back. One carrier of a line that has heard something leads: it is
+ * watched, and when it is told anything the others look what they have. What has come is looked at within DBM__GATHER_US, and then the one whose time it was leads. */
 static void dbm__flow_watch(dbm__async *a) {
+    int want = (int)a->running.want & DBM_STEP_BOTH;
+    int64_t until_us = dbm__running_until(&a->running);
+    dbm__line *h = a->op->kind == DBM_OP_RECEIVE && want == DBM_STEP_READ && !a->unheard && a->sent_count > 1 ? a->line : NULL;
     dbm__store(&a->side.waits, 1);
-    dbm__side_watch(a, a->op->fd, (int)a->running.want & DBM_STEP_BOTH, dbm__running_until(&a->running)); }
+    if (h != NULL && h->lead == NULL) h->lead = a;
+    if (h == NULL || h->lead == a) a->gathers_us = 0;
+    else if (a->gathers_us == 0) a->gathers_us = dbm__now(a->work->db->host) + DBM__GATHER_US;
+    if (a->gathers_us != 0 && a->gathers_us < until_us) until_us = a->gathers_us;
+    dbm__side_watch(a, a->op->fd, a->gathers_us != 0 ? 0 : want, until_us); }
 /* True: it has ended, with a->rc. */
 static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
@@ -29893,7 +29914,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_RENEWED:
             a->rc = dbm__reconnect_end(&w->slot);
-            dbm__store(&w->committing, 0);
+            dbm__store_release(&w->committing, 0);
             a->at = a->after;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
             a->at = DBM__AT_FAILED;
@@ -30126,6 +30147,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             break;
         case DBM__AT_RECEIVE:
             if (r == NULL) {
+                if (a->line != NULL && a->line->lead == a) a->line->lead = NULL; /* one of those that look now will */
                 if (a->last_undone != &a->undone) dbm__side_back(a, a->undone, a->last_undone);
                 a->at = DBM__AT_START;
                 return true; }
@@ -30147,6 +30169,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             break;
         default: /* RECEIVED */
             a->at = DBM__AT_RECEIVE;
+            a->gathers_us = 0;
             if (a->rc == DBM_DONE) {
                 c->broken = true;
                 a->rc = dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, r->site, "the connection is out of step: there is no answer to this call"); }
@@ -30174,7 +30197,7 @@ static void dbm__turns_next(dbm__turns *turns);
 static void dbm__async_worker(dbm__worked *worked);
 /* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
 static void dbm__request_shows(const dbm__request *r) {
-    if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
+    if (r->gen == 0 || r->line != NULL || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, nobody's to ask for, or its session has ended */
     r->side->work->affected = r->affected;
     r->side->work->last_id = r->last_id; }
 static void dbm__request_reap(dbm_act *act) {
@@ -30558,7 +30581,15 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
         a->late = true;
         dbm__turn_forego(a);
     } else if (dbm__load(&a->side.waits) != 0) {
+        dbm__line *h = a->line;
+        dbm__async *other, *next;
+        if (h != NULL && a->gathers_us != 0 && heard == DBM_E_TIMEOUT) { h->lead = a; heard = DBM_OK; }
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
+        for (other = h != NULL ? h->carriers : NULL; other != NULL; other = next) {
+            next = other->next_carrier;
+            if (other == a || other->gathers_us == 0 || dbm__load(&other->side.waits) == 0) continue;
+            dbm__loop_unwatch(loop, &other->watch);
+            if (dbm__flow_heard(other, DBM_OK)) dbm__async_go(other); }
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r); } }
 DBM__FN void dbm__async_unlink(dbm__async *a) {
@@ -30635,6 +30666,9 @@ DBM__FN void dbm__async_go(dbm__async *a) {
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN || dbm__bulk_blocks(a, r)) {
             if (a->on || a->turned) return;
+            if (a->pipes && !r->alone) { /* those of a batch before it are told first, of what a session shows */
+                r->alone = true;
+                dbm__async_put_off(a); break; }
             if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late && dbm__load(&a->work->cancelled) == 0) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
                 dbm__turns_next(a->turns);
@@ -30665,6 +30699,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
 /* Nothing comes after it. */
 DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
     a->end = NULL;
+    dbm__store32(&a->open, 0);
     r->writes = commit;
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
@@ -30725,9 +30760,11 @@ DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *tas
     a->turned = a->late = a->limited = false;
     a->loop = loop;
     a->end = end;
+    dbm__store32(&a->open, w->base.gen);
     a->first = a->last = a->ending = a->sent = NULL;
     a->last_sent = &a->sent;
     a->sent_count = a->served = 0;
+    a->gathers_us = 0;
     a->on = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
     a->line = NULL;
     a->db = w->db;
@@ -30871,8 +30908,9 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
     dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
     if (st == DBM_OK) st = dbm__beginning_late(b);
-    if (st != DBM_OK && a->end != NULL && a->side.gen == b->out->gen) { /* else the loop's end, or its task's, has ended it */
+    if (st != DBM_OK && dbm__load32(&a->open) == b->out->gen) { /* else the loop's end, or its task's, has ended it */
         dbm_error_info kept = dbm__self()->last;
+        a->work->base.status = NULL; /* it is said below, and whose it is may go when that was told */
         dbm__async_end(a, a->end, NULL, false, true);
         dbm__self()->last = kept; }
     dbm__beginning_over(b, st); }
@@ -31032,6 +31070,7 @@ DBM__FN void dbm__share_left(dbm__async *a) {
     if (p == NULL) return;
     while (*p != a) p = &(*p)->next_carrier;
     *p = a->next_carrier;
+    if (h->lead == a) h->lead = NULL;
     a->line = NULL;
     dbm__loop_release(h->loop);
     dbm__async_put_off(&h->front);
@@ -31107,21 +31146,19 @@ static void dbm__share_late(dbm__line *h) {
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
 DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
-    dbm__async *a, *next;
-    int idle = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0); /* and what may come to be */
-    for (a = h->carriers; a != NULL; a = a->next_carrier) if (dbm__carrier_free(a)) idle++;
+    dbm__async *a, *next; const dbm__request *r;
+    int ends = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0), calls = h->waiting, most; /* and what may come to be; what waits, or is under way */
+    for (a = h->carriers; a != NULL; a = a->next_carrier, ends++) { calls += a->sent_count; for (r = a->first; r != NULL; r = r->next) calls++; }
+    most = ends > 0 ? (calls + ends - 1) / ends : 1; /* so that all carriers have about as many, and a call is not behind more of them than others are */
+    if (most > DBM__SHARE_CALLS) most = DBM__SHARE_CALLS;
     for (a = h->carriers; a != NULL; a = next) {
         next = a->next_carrier;
         if (!dbm__carrier_free(a)) continue;
         if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
             if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
-            idle--;
         } else {
-            int most = (h->waiting + idle - 1) / (idle > 0 ? idle : 1);
-            dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
-            idle--; } }
+            dbm__share_take(h, a, a->pipes ? most : 1); } }
     if (h->carriers != NULL && h->waiting != 0 && dbm__pool_has(pool) == 0) { /* one of them may be free soon; else it is waited for another, in line with others */
-        dbm__request *r;
         int64_t now = dbm__now(h->by.db->host);
         dbm__share_late(h);
         if (!h->looks) dbm__loop_watch(h->loop, &h->later, -1, 0, now + DBM__SHARE_LOOK_US);
@@ -31183,7 +31220,7 @@ DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site
     if (w == NULL) { (void)dbm__session_bad(s, site); return NULL; }
     a = (dbm__async *)(void *)w->side;
     runs = a != NULL && dbm__load(&a->side.runner) == dbm__thread_number() && dbm__self()->loop != a->loop; /* this is a worker, and the queue is the loop's */
-    if (a == NULL || runs || a->side.gen != w->base.gen || a->end == NULL) {
+    if (a == NULL || runs || dbm__load32(&a->open) != s->gen) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, runs ? "a call of dbm_async_... inside of dbm_async_run, where calls wait: use dbm_exec and its like"
                   : "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL; }

@@ -225,6 +225,7 @@ typedef struct dbm__pg {
     bool failed_tx;          /* the server accepts nothing but its end */
     bool local;              /* the operation was over when it began */
     bool fresh;              /* nothing can have arrived since libpq was last asked */
+    bool dry;                /* the last read of the short way left nothing to be read */
     bool armed;              /* the command at the head comes by single rows */
     bool piped;              /* what is in `sent` goes through the pipeline */
     bool tls;
@@ -1750,6 +1751,7 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
             return DBM__PG_DEAD;
         }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
+        q->dry = got < in->size - in->end;
         if (DBM__UNLIKELY(st != DBM_OK)) {
             if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
             (void)PQconsumeInput(q->conn); /* so that libpq knows, too */
@@ -2631,7 +2633,7 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 static void dbm__pg_drain(dbm__pg *q, int before) {
     q->before = before;
     if (q->unsynced) dbm__pg_go(q);
-    q->fresh = false; /* answers may be there */
+    q->fresh = before == DBM__PG_REPLY && q->ours && q->dry; /* else answers may be there */
 }
 
 /* What the oldest one of those has to say that were queued to be received. False: there is none. */

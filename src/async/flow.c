@@ -17,9 +17,18 @@ enum {
 
 /* ---- one operation ------------------------------------------------------------------------------------------------------- */
 
+/* Answers of a batch on a carrier come one by one, and each would cost a switch to this thread and back. One carrier of a line that has heard something leads: it is
+ * watched, and when it is told anything the others look what they have. What has come is looked at within DBM__GATHER_US, and then the one whose time it was leads. */
 static void dbm__flow_watch(dbm__async *a) {
+    int want = (int)a->running.want & DBM_STEP_BOTH;
+    int64_t until_us = dbm__running_until(&a->running);
+    dbm__line *h = a->op->kind == DBM_OP_RECEIVE && want == DBM_STEP_READ && !a->unheard && a->sent_count > 1 ? a->line : NULL;
     dbm__store(&a->side.waits, 1);
-    dbm__side_watch(a, a->op->fd, (int)a->running.want & DBM_STEP_BOTH, dbm__running_until(&a->running));
+    if (h != NULL && h->lead == NULL) h->lead = a;
+    if (h == NULL || h->lead == a) a->gathers_us = 0;
+    else if (a->gathers_us == 0) a->gathers_us = dbm__now(a->work->db->host) + DBM__GATHER_US;
+    if (a->gathers_us != 0 && a->gathers_us < until_us) until_us = a->gathers_us;
+    dbm__side_watch(a, a->op->fd, a->gathers_us != 0 ? 0 : want, until_us);
 }
 
 /* True: it has ended, with a->rc. */
@@ -680,7 +689,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_RENEWED:
             a->rc = dbm__reconnect_end(&w->slot);
-            dbm__store(&w->committing, 0);
+            dbm__store_release(&w->committing, 0);
             a->at = a->after;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
             a->at = DBM__AT_FAILED;
@@ -967,6 +976,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
 
         case DBM__AT_RECEIVE:
             if (r == NULL) {
+                if (a->line != NULL && a->line->lead == a) a->line->lead = NULL; /* one of those that look now will */
                 if (a->last_undone != &a->undone) dbm__side_back(a, a->undone, a->last_undone);
                 a->at = DBM__AT_START;
                 return true;
@@ -995,6 +1005,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             break;
         default: /* RECEIVED */
             a->at = DBM__AT_RECEIVE;
+            a->gathers_us = 0;
             if (a->rc == DBM_DONE) {
                 c->broken = true;
                 a->rc = dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, r->site, "the connection is out of step: there is no answer to this call");

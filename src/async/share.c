@@ -55,6 +55,7 @@ DBM__FN void dbm__share_left(dbm__async *a) {
     if (p == NULL) return;
     while (*p != a) p = &(*p)->next_carrier;
     *p = a->next_carrier;
+    if (h->lead == a) h->lead = NULL;
     a->line = NULL;
     dbm__loop_release(h->loop);
     dbm__async_put_off(&h->front);
@@ -154,22 +155,24 @@ static void dbm__share_late(dbm__line *h) {
 DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
     dbm__async *a, *next;
-    int idle = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0); /* and what may come to be */
-    for (a = h->carriers; a != NULL; a = a->next_carrier) if (dbm__carrier_free(a)) idle++;
+    const dbm__request *r;
+    int ends = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0), calls = h->waiting, most; /* and what may come to be; what waits, or is under way */
+    for (a = h->carriers; a != NULL; a = a->next_carrier, ends++) {
+        calls += a->sent_count;
+        for (r = a->first; r != NULL; r = r->next) calls++;
+    }
+    most = ends > 0 ? (calls + ends - 1) / ends : 1; /* so that all carriers have about as many, and a call is not behind more of them than others are */
+    if (most > DBM__SHARE_CALLS) most = DBM__SHARE_CALLS;
     for (a = h->carriers; a != NULL; a = next) {
         next = a->next_carrier;
         if (!dbm__carrier_free(a)) continue;
         if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
             if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
-            idle--;
         } else {
-            int most = (h->waiting + idle - 1) / (idle > 0 ? idle : 1);
-            dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
-            idle--;
+            dbm__share_take(h, a, a->pipes ? most : 1);
         }
     }
     if (h->carriers != NULL && h->waiting != 0 && dbm__pool_has(pool) == 0) { /* one of them may be free soon; else it is waited for another, in line with others */
-        dbm__request *r;
         int64_t now = dbm__now(h->by.db->host);
         dbm__share_late(h);
         if (!h->looks) dbm__loop_watch(h->loop, &h->later, -1, 0, now + DBM__SHARE_LOOK_US);

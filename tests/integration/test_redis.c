@@ -1,5 +1,6 @@
 /* Redis against a real server, and against one that answers what a test wants: every call, what sessions promise without transactions, connections that
  * die at any byte, deadlines, cancels, MULTI and WATCH, and what a reply costs. */
+/* alone: redis (it ends the connections of all who subscribe) */
 #include "dbm_test.h"
 #include "servers/test_servers.h"
 #include "listener.h"
