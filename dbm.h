@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 4e8b99210e82df7a: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content f73be99e7cd2ce4d: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2930,7 +2930,7 @@ typedef struct dbm_loop_hooks {
 /* A loop's options. Zero is the default. */
 typedef struct dbm_loop_options {
     int workers;      /* threads for calls that block (SQLite, MongoDB, Oracle's MySQL client, adapters without step, names of hosts), each started when it is first needed, 1..64
-                       * (default 4; -1: none, the loop's thread runs them; so it is without threads) */
+                       * (default 4; -1: none, the loop's thread runs them; so it is without threads); one more while one of them waits for its turn to write */
     int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT, unless it ends a session or a transaction */
     bool stay;        /* dbm_loop_run() goes on when nothing is under way: for a loop that is fed by dbm_loop_post() */
     bool use_poll;    /* poll() where epoll would be taken */
@@ -3583,6 +3583,8 @@ typedef struct dbm__thread {
     unsigned slot;          /* which one of a pool it had last, to be tried first in any */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
     void *loop;             /* the dbm_loop whose turn it is, or NULL; async/ */
+    void (*waits)(void *ud, bool waits); /* of a worker: told before and after it waits at a gate, with waits_ud; else NULL */
+    void *waits_ud;
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 /* Sets this thread's last error and returns status. */
@@ -7871,10 +7873,12 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     if (st != DBM_OK) return st;
     memset(&w, 0, sizeof w);
     if (!dbm__signal_init(&w.signal)) { dbm__graph_leave(db, &blocked); return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site); }
+    if (dbm__self()->waits != NULL) dbm__self()->waits(dbm__self()->waits_ud, true);
     dbm__lock_take(&gate->lock);
     do barged = dbm__gate_barge(gate, now); while (!barged && !dbm__gate_queue(gate, &w, now));
     if (!barged) st = dbm__gate_wait(db->host, gate, &w, deadline_us, stop);
     dbm__lock_give(&gate->lock);
+    if (dbm__self()->waits != NULL) dbm__self()->waits(dbm__self()->waits_ud, false);
     dbm__signal_free(&w.signal);
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
     if (st == DBM_OK) dbm__gate_held(gate, holder, site);
@@ -28249,7 +28253,7 @@ typedef struct dbm__workers {
     dbm__signal signal;
     dbm__worked *first, *last;
     int waiting, most_waiting;
-    int idle, threads, most;             /* most 0: the loop's thread runs them */
+    int idle, threads, blocked, most;    /* blocked: they wait at a gate; most 0: the loop's thread runs them */
     bool stop;
 #if DBM__THREADS && defined(_WIN32)
     HANDLE thread[DBM__WORKERS_MOST];
@@ -28274,7 +28278,17 @@ static void dbm__worker_turn(dbm__workers *ws) {
     work->job.run = dbm__worked_told;
     dbm__loop_post(loop, &work->job); /* from here on it is not there for sure */ }
 #if DBM__THREADS
+static bool dbm__worker_start(dbm__workers *ws);
+/* A worker waits for its turn to write: whoever has it may need a worker, and others need not wait with it. */
+static void dbm__worker_waits(void *ud, bool waits) {
+    dbm__workers *ws = (dbm__workers *)ud;
+    dbm__lock_take(&ws->lock);
+    ws->blocked += waits ? 1 : -1;
+    if (waits && ws->waiting > ws->idle && ws->threads < ws->most + ws->blocked && ws->threads < DBM__WORKERS_MOST) (void)dbm__worker_start(ws);
+    dbm__lock_give(&ws->lock); }
 static void dbm__worker_main(dbm__workers *ws) {
+    dbm__self()->waits = dbm__worker_waits;
+    dbm__self()->waits_ud = ws;
     dbm__lock_take(&ws->lock);
     for (;;) {
         if (ws->first != NULL) { dbm__worker_turn(ws); continue; }
@@ -28328,7 +28342,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work) {
     if (ws->waiting >= ws->most_waiting && !work->must) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting); }
-    if (ws->waiting >= ws->idle && ws->threads < ws->most && !dbm__worker_start(ws) && ws->threads == 0) {
+    if (ws->waiting >= ws->idle && ws->threads < ws->most + ws->blocked && ws->threads < DBM__WORKERS_MOST && !dbm__worker_start(ws) && ws->threads == 0) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started"); }
     ws->waiting++;

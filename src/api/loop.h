@@ -32,7 +32,7 @@ typedef struct dbm_loop_hooks {
 /* A loop's options. Zero is the default. */
 typedef struct dbm_loop_options {
     int workers;      /* threads for calls that block (SQLite, MongoDB, Oracle's MySQL client, adapters without step, names of hosts), each started when it is first needed, 1..64
-                       * (default 4; -1: none, the loop's thread runs them; so it is without threads) */
+                       * (default 4; -1: none, the loop's thread runs them; so it is without threads); one more while one of them waits for its turn to write */
     int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT, unless it ends a session or a transaction */
     bool stay;        /* dbm_loop_run() goes on when nothing is under way: for a loop that is fed by dbm_loop_post() */
     bool use_poll;    /* poll() where epoll would be taken */

@@ -13,7 +13,7 @@ typedef struct dbm__workers {
     dbm__signal signal;
     dbm__worked *first, *last;
     int waiting, most_waiting;
-    int idle, threads, most;             /* most 0: the loop's thread runs them */
+    int idle, threads, blocked, most;    /* blocked: they wait at a gate; most 0: the loop's thread runs them */
     bool stop;
 #if DBM__THREADS && defined(_WIN32)
     HANDLE thread[DBM__WORKERS_MOST];
@@ -43,7 +43,18 @@ static void dbm__worker_turn(dbm__workers *ws) {
 }
 
 #if DBM__THREADS
+static bool dbm__worker_start(dbm__workers *ws);
+/* A worker waits for its turn to write: whoever has it may need a worker, and others need not wait with it. */
+static void dbm__worker_waits(void *ud, bool waits) {
+    dbm__workers *ws = (dbm__workers *)ud;
+    dbm__lock_take(&ws->lock);
+    ws->blocked += waits ? 1 : -1;
+    if (waits && ws->waiting > ws->idle && ws->threads < ws->most + ws->blocked && ws->threads < DBM__WORKERS_MOST) (void)dbm__worker_start(ws);
+    dbm__lock_give(&ws->lock);
+}
 static void dbm__worker_main(dbm__workers *ws) {
+    dbm__self()->waits = dbm__worker_waits;
+    dbm__self()->waits_ud = ws;
     dbm__lock_take(&ws->lock);
     for (;;) {
         if (ws->first != NULL) {
@@ -113,7 +124,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting);
     }
-    if (ws->waiting >= ws->idle && ws->threads < ws->most && !dbm__worker_start(ws) && ws->threads == 0) {
+    if (ws->waiting >= ws->idle && ws->threads < ws->most + ws->blocked && ws->threads < DBM__WORKERS_MOST && !dbm__worker_start(ws) && ws->threads == 0) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started");
     }

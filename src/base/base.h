@@ -276,6 +276,8 @@ typedef struct dbm__thread {
     unsigned slot;          /* which one of a pool it had last, to be tried first in any */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
     void *loop;             /* the dbm_loop whose turn it is, or NULL; async/ */
+    void (*waits)(void *ud, bool waits); /* of a worker: told before and after it waits at a gate, with waits_ud; else NULL */
+    void *waits_ud;
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);

@@ -214,10 +214,12 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
         dbm__graph_leave(db, &blocked);
         return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site);
     }
+    if (dbm__self()->waits != NULL) dbm__self()->waits(dbm__self()->waits_ud, true);
     dbm__lock_take(&gate->lock);
     do barged = dbm__gate_barge(gate, now); while (!barged && !dbm__gate_queue(gate, &w, now));
     if (!barged) st = dbm__gate_wait(db->host, gate, &w, deadline_us, stop);
     dbm__lock_give(&gate->lock);
+    if (dbm__self()->waits != NULL) dbm__self()->waits(dbm__self()->waits_ud, false);
     dbm__signal_free(&w.signal);
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
     if (st == DBM_OK) dbm__gate_held(gate, holder, site);

@@ -481,6 +481,41 @@ static void one_worker(void **state) {
     }
 }
 
+/* What waits on the only worker for a writer elsewhere, a run or a write, does not keep others from having one. */
+static dbm_task_status only_reads(dbm_task *t) {
+    static dbm_row *row;
+    steps *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
+    DBM_AWAIT(t, dbm_async_query_one(&x->s, &row, "SELECT COUNT(*) FROM unit"));
+    x->i = 1;
+    DBM_TASK_END(t);
+}
+static void a_worker_for_others(void **state) {
+    (void)state;
+    type = SQLITE;
+    for (int how = 0; how < 2; how++) {
+        dbm_session s;
+        steps x, y;
+        long began;
+        open_with(3, 1, NULL);
+        assert_ok(dbm_session_begin(db, NULL, &s));
+        assert_ok(dbm_exec(&s, "INSERT INTO unit VALUES (?, ?)", 0, "from elsewhere"));
+        memset(&x, 0, sizeof x);
+        memset(&y, 0, sizeof y);
+        (void)dbm_spawn(loop, how == 0 ? runs_one : writes_twice, &x);
+        for (int i = 0; i < 10; i++) (void)dbm_loop_step(loop, 10);
+        (void)dbm_spawn(loop, only_reads, &y);
+        for (began = (long)now_ms(); y.i == 0 && (long)now_ms() - began < 3000;) (void)dbm_loop_step(loop, 10);
+        assert_int_equal(y.i, 1);
+        assert_ok(dbm_commit(&s));
+        assert_ok(dbm_session_end(&s));
+        assert_ok(dbm_loop_run(loop, 10000));
+        assert_int_equal(number("SELECT SUM(n) FROM unit"), 3);
+        close_all();
+    }
+}
+
 static dbm_session to_cancel; /* a copy for the other thread, */
 static int is_there;         /* by atomics: which may look at it now */
 static dbm_task_status writes_in_vain(dbm_task *t) {
@@ -995,7 +1030,7 @@ static void redis_and_mongodb(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_tasks_on_few_connections), cmocka_unit_test(cancelled_at_every_step), cmocka_unit_test(the_loop_goes_at_every_step),
-        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(full_queue), cmocka_unit_test(no_worker_in_time), cmocka_unit_test(cancelled_in_its_turn), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream), cmocka_unit_test(rows_keep_nothing),
+        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(a_worker_for_others), cmocka_unit_test(full_queue), cmocka_unit_test(cancelled_in_its_turn), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream), cmocka_unit_test(rows_keep_nothing), cmocka_unit_test(no_worker_in_time),
         cmocka_unit_test(the_server_stands_still), cmocka_unit_test(redis_and_mongodb),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
