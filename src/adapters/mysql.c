@@ -31,9 +31,9 @@
  * says why), so that its calls block: the server keeps a deadline, a silent one is noticed by the library's time-out, a loop has workers. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
-/* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
- * done without waiting. */
-#  if defined(DBM__MYSQL_IO) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+/* Where the library keeps what it has read, and how it sends, is part of what its plug-ins are built against: rows are taken from there, and statements go
+ * the short way, below. */
+#  if defined(DBM__MYSQL_IO) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(_WIN32) && !defined(DBM__MYSQL_AHEAD)
 #    if __has_include(DBM__MYSQL_IO)
 #      include DBM__MYSQL_IO
 #      define DBM__MYSQL_AHEAD 1
@@ -126,7 +126,7 @@ typedef struct dbm__mysql_row { struct dbm__mysql_row *next; } dbm__mysql_row;
 typedef struct dbm__mysql_statement {
     struct dbm__mysql_statement *next;  /* in the list of those to be closed */
     MYSQL_STMT *stmt;        /* NULL: it goes as text each time */
-    MYSQL_RES *text_rows;    /* of a text: all of its rows */
+    MYSQL_RES *text_rows;    /* of a text: all of its rows, and the one in hand */
     MYSQL_ROW text_row;
     unsigned long *text_sizes;
     unsigned generation;     /* of the connection, when it was prepared */
@@ -145,10 +145,8 @@ typedef struct dbm__mysql_statement {
     bool roomy[2];           /* each text of that set of cells has a place */
     bool large;              /* one of them has grown beyond what is kept */
     bool simple;             /* its columns are numbers and texts, as the library is known to lay them out */
-    bool open;               /* rows may still come from the server */
-    bool ended;
-    bool held;               /* the rest of the rows is in `first` */
-    bool spoiled;            /* they did not all fit */
+    bool open, ended;        /* rows may still come from the server; none will */
+    bool held, spoiled;      /* the rest of the rows is in `first`; they did not all fit */
     int64_t seen;
     dbm__mysql_row *row;     /* the row in hand, when it is one of those put aside */
     dbm__mysql_row *first, **last;
@@ -163,7 +161,7 @@ enum { DBM__MYSQL_IDLE = 0, DBM__MYSQL_ACTIVE, DBM__MYSQL_KILLING };
 enum {
     DBM__MYSQL_DONE = 0, DBM__MYSQL_CONNECT, DBM__MYSQL_QUERY, DBM__MYSQL_STORE, DBM__MYSQL_NEXT, DBM__MYSQL_PREPARE, DBM__MYSQL_EXECUTE,
     DBM__MYSQL_FETCH, DBM__MYSQL_FLUSH, DBM__MYSQL_STMT_NEXT, DBM__MYSQL_STMT_CLOSE, DBM__MYSQL_PING, DBM__MYSQL_RESET_ALL,
-    DBM__MYSQL_WAITING /* what a flow answers while the call that it made waits */
+    DBM__MYSQL_ANSWER /* our own */, DBM__MYSQL_WAITING /* what a flow answers while the call that it made waits */
 };
 
 /* A failure that is kept while something else is asked of the server. */
@@ -178,66 +176,55 @@ typedef struct dbm__mysql_killer {
     char text[48];
 } dbm__mysql_killer;
 
-/* Of a connection. */
+/* Of a connection: first what every operation looks at. */
 typedef struct dbm__mysql {
-    MYSQL *my;
+    MYSQL *my, *made;        /* made: as a call to connect says */
     dbm_connection *c;
     dbm_database *owner;
-    dbm__mysql_base *base;
     dbm__word state;         /* DBM__MYSQL_IDLE ... */
-    unsigned long id;        /* the server's, for KILL QUERY */
-    int host;                /* which of the list */
-    char *user, *password;   /* of this connect, behind it: a cancel needs them from any thread */
-    bool mariadb;            /* the server is */
-    bool tls;
-    bool broken;             /* no byte is sent any more */
-    bool connecting;
-    bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
-    bool known;              /* the library is the version that its headers are of */
-#if DBM__MYSQL_AHEAD
-    PVIO_METHODS io;         /* the library's, but for async_read, */
-    ssize_t (*read)(MARIADB_PVIO *, unsigned char *, size_t); /* which is this */
-#endif
-    /* The call in progress. */
-    int call, wait;          /* wait: what the library waits for; 0: nothing */
     int phase, sub, pre;     /* where the flows stand */
-    int rc;
+    int call, wait, rc;      /* the call in progress; what it waits for, or 0; what came of it */
+    dbm_status status;
+    unsigned generation;     /* one more with each reset */
+    bool broken, may_wait;   /* no byte is sent any more; as of the operation */
+    bool refused;            /* the flow has reported its failure; status has it */
+    bool tls, mariadb;       /* the connection has it; the server is */
+    bool kills, known;       /* the killer is the operation's own: steps go on with it first; the library is the version that its headers are of */
+    bool sent, described;    /* the library is to read the answer to what went the short way; has read one, which may have told of the columns anew */
+    /* The transaction. */
+    bool unit, autocommit;   /* between BEGIN and COMMIT or ROLLBACK; as the server has it */
+    bool open, was_open;     /* the last reply said: in a transaction; and the one before */
+    bool failed;             /* an error, or something of the user's own: what the server holds is not known */
+    bool wrote, undone;      /* in this unit; the server has rolled back all of it */
+    bool again, connecting;  /* this statement was prepared anew already */
     dbm__mysql_bool flag;
-    MYSQL *made;
+    dbm__mysql_statement *active, *closing; /* the one whose rows are on their way; a list */
+    MYSQL_STMT *stmt;
+    size_t total;            /* bytes of the statement and its values */
+#if DBM__MYSQL_AHEAD
+    int (*command)(MYSQL *, enum enum_server_command, const char *, size_t, dbm__mysql_bool, void *); /* the library's, where statements may go the short way: then */
+    struct st_mariadb_methods methods; /* the library's have another one */
+#endif
     const char *sql;
     size_t sql_size;
-    MYSQL_STMT *stmt;
     MYSQL_RES *rows, *first;
     int64_t number;          /* that was asked for; of results that have come */
     uint64_t affected, made_id; /* of the first of them */
-    size_t total;            /* bytes of the statement and its values */
-    int64_t limit_us;        /* of the attempt to connect */
-    int64_t leave_at;        /* the row at which a result that is left is stopped */
-    /* The transaction. */
-    bool unit;               /* between BEGIN and COMMIT or ROLLBACK */
-    bool autocommit;         /* as the server has it */
-    bool open;               /* the last reply said: in a transaction */
-    bool failed;             /* an error, or something of the user's own: what the server holds is not known */
-    bool wrote;              /* in this unit */
-    bool undone;             /* the server has rolled back all of it */
-    bool was_open;
-    bool again;              /* this statement was prepared anew already */
-    bool refused;            /* the flow has reported its failure; status has it */
-    dbm_status status;
+    int64_t limit_us, leave_at; /* of the attempt to connect; the row at which a result that is left is stopped */
+    uint64_t packet;         /* max_allowed_packet; 0: not asked yet */
     dbm_isolation isolation; /* of the server's session */
 #if !DBM__MYSQL_MARIADB
     int64_t limit_ms;        /* what the server was told a statement may take; 0: nothing */
     unsigned silence_s;      /* the library's time-out; 0: none */
 #endif
-    uint64_t packet;         /* max_allowed_packet; 0: not asked yet */
-    unsigned generation;     /* one more with each reset */
-    dbm__mysql_statement *active; /* the one whose rows are on their way */
-    dbm__mysql_statement *closing;
+    dbm__mysql_base *base;
+    unsigned long id;        /* the server's, for KILL QUERY */
+    int host;                /* which of the list */
+    char *user, *password;   /* of this connect, behind it: a cancel needs them from any thread */
     dbm__aside_chunk *spare;
     struct dbm__mysql_bulk *bulk; /* the one that is open */
     dbm__mysql_killer killer;
-    bool kills;              /* it is the operation's own: steps go on with it first */
-    dbm__word killed_from;   /* and the state turns back to this */
+    dbm__word killed_from;   /* what the state turns back to after it */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -251,14 +238,11 @@ static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return DBM__MYSQL_SAY(q,
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
 static dbm_status dbm__mysql_status(int native) {
     switch (native) {
-    case 1044: case 1045: case 1130: case 1251: case 1396: case 1524: case 1698: case 1820: case 1862: case 2059: case 2061: case 3118: case 4151:
-        return DBM_E_AUTH;
-    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2007: case 2009: case 2010: case 2012:
-        return DBM_E_CONNECT;
+    case 1044: case 1045: case 1130: case 1251: case 1396: case 1524: case 1698: case 1820: case 1862: case 2059: case 2061: case 3118: case 4151: return DBM_E_AUTH;
+    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2007: case 2009: case 2010: case 2012: return DBM_E_CONNECT;
     case DBM__MYSQL_UNKNOWN_DATABASE: return DBM_E_UNKNOWN_NAME;
     case 1053: case 1077: case 1079: case 1080: case 1158: case 1159: case 1160: case 1161: case 1184: case 1927: case DBM__MYSQL_GONE:
-    case DBM__MYSQL_LOST: case 2055: case 4031:
-        return DBM_E_LOST;
+    case DBM__MYSQL_LOST: case 2055: case 4031: return DBM_E_LOST;
     case DBM__MYSQL_TLS_FAILED: case 3159: return DBM_E_TLS;
     case 1037: case 1038: case 1041: case DBM__MYSQL_OUT_OF_MEMORY: case 5: return DBM_E_NOMEM;
     case DBM__MYSQL_DEADLOCK: case 1614: case 1637: return DBM_E_DEADLOCK;
@@ -267,8 +251,7 @@ static dbm_status dbm__mysql_status(int native) {
     case DBM__MYSQL_INTERRUPTED: return DBM_E_CANCELLED;
     case 1290: case 1792: case 1836: return DBM_E_READ_ONLY;
     case 1022: case 1048: case 1062: case 1169: case 1216: case 1217: case 1364: case 1451: case 1452: case 1557: case 1586: case 1761:
-    case 1762: case 1859: case 3819: case 4025:
-        return DBM_E_CONSTRAINT;
+    case 1762: case 1859: case 3819: case 4025: return DBM_E_CONSTRAINT;
     case 1264: case 1365: case 1416: case 1690: case 1406: return DBM_E_RANGE;
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG: case 1162: case 1301: case 1390: case 1461: case 1021: case 1114: return DBM_E_LIMIT;
     default: return DBM_OK;
@@ -282,8 +265,7 @@ static bool dbm__mysql_retryable(int native) {
 }
 
 static dbm_status dbm__mysql_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
-    (void)c;
-    (void)sqlstate;
+    (void)c, (void)sqlstate;
     *retryable = dbm__mysql_retryable(native);
     return dbm__mysql_status(native);
 }
@@ -410,35 +392,17 @@ static int dbm__mysql_socket(MYSQL *my) {
 #endif
 }
 
-#if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
-/* The library's first read after it has sent. The answer is as good as never there yet, so when there is nothing else to do meanwhile it is waited for
- * here: that saves the read that finds out. After a second the call is left as ever. */
-static ssize_t dbm__mysql_read(MARIADB_PVIO *io, unsigned char *buffer, size_t size) {
-    dbm__mysql *q = (dbm__mysql *)(void *)((char *)io->methods - offsetof(dbm__mysql, io));
-    if (q->waits) {
-        q->waits = false;
-        if (dbm__net_wait(q->owner->host, dbm__mysql_socket(q->my), DBM_STEP_READ, INT64_MAX) == DBM_E_TIMEOUT) {
-            errno = EAGAIN;
-            return -1;
-        }
-    }
-    return q->read(io, buffer, size);
-}
-#endif
-
-/* Has the library read by dbm__mysql_read, where it is known. Over TLS it reads by OpenSSL. */
-static void dbm__mysql_let_wait(dbm__mysql *q) {
-#if DBM__MYSQL_AHEAD
-    q->known = mysql_get_client_version() / 100 == MARIADB_PACKAGE_VERSION_ID / 100;
-#endif
-#if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
-    if (q->tls || !q->known) return;
-    q->io = *q->my->net.pvio->methods;
-    q->read = q->io.async_read;
-    q->io.async_read = dbm__mysql_read;
-    q->my->net.pvio->methods = &q->io;
+/* Puts a dead socket in the place of the connection's: from now on not a byte of ours reaches the server, whatever the library does, and what it
+ * waits for fails at once. In the child of a fork the parent's connection stays as it is. */
+static void dbm__mysql_sever(MYSQL *my) {
+#if DBM__MYSQL_POSIX
+    int fd = dbm__mysql_socket(my), dead[2];
+    if (fd < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, dead) != 0) return;
+    (void)close(dead[1]); /* writing is EPIPE: OpenSSL would try again for ever at a socket that was never connected */
+    (void)dup2(dead[0], fd);
+    (void)close(dead[0]);
 #else
-    (void)q;
+    (void)my;
 #endif
 }
 
@@ -449,7 +413,7 @@ DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
     const MARIADB_PVIO *io = q->my->net.pvio;
     const unsigned char *p;
     size_t left, size;
-    if (io == NULL || io->cache == NULL || q->my->net.compress) return DBM__MYSQL_UNKNOWN;
+    if (!q->known || io == NULL || io->cache == NULL) return DBM__MYSQL_UNKNOWN;
     p = io->cache_pos;
     left = (size_t)(io->cache + io->cache_size - p);
     if (left < 5 || left > io->cache_size) return DBM__MYSQL_UNKNOWN;
@@ -462,6 +426,81 @@ DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
     return DBM__MYSQL_UNKNOWN;
 #endif
 }
+
+#if DBM__MYSQL_AHEAD
+/* ---- the short way -------------------------------------------------------------------------------------------------------------
+ *
+ * What the library has run before with values of the same types goes as a message of our own, and the head of its rows is read here too, where the server does
+ * not describe their columns once more: a quarter of what it takes the library, which reads all else, believing that it has sent the message itself. */
+
+static unsigned char *dbm__mysql_put(unsigned char *p, uint64_t number, int bytes) {
+    for (; bytes > 0; bytes--, number >>= 8) *p++ = (unsigned char)(number & 255);
+    return p;
+}
+
+/* False: nothing was sent, and it is the library's turn. */
+static bool dbm__mysql_send(dbm__mysql *q, const dbm__mysql_statement *s, const dbm_op *op) {
+    const MYSQL_STMT *stmt = s->stmt;
+    MYSQL *my = q->my;
+    unsigned char message[1024], *nulls = message + 14, *p;
+    ssize_t size;
+    int i;
+    if (my->status != MYSQL_STATUS_READY || my->net.last_errno != 0 || (my->server_status & SERVER_MORE_RESULTS_EXIST)) return false;
+    if ((stmt->state != MYSQL_STMT_EXECUTED && stmt->state != MYSQL_STMT_FETCH_DONE) || stmt->last_errno != 0 || stmt->send_types_to_server) return false;
+    if ((int)stmt->field_count != s->columns || q->total - op->prepared->sql_size + 16u * (unsigned)op->value_count > sizeof message - 16) return false;
+    p = nulls + (op->value_count + 7) / 8;
+    memset(nulls, 0, (size_t)(p - nulls));
+    if (op->value_count != 0) *p++ = 0; /* the types are those of the time before */
+    for (i = 0; i < op->value_count; i++) {
+        const dbm_value *v = &op->values[i];
+        size_t bytes = v->as.text.size;
+        if (v->type == DBM_TYPE_TIMESTAMP) return false;
+        if (v->type == DBM_TYPE_NULL) nulls[i / 8] = (unsigned char)(nulls[i / 8] | 1u << i % 8);
+        else if (v->type < DBM_TYPE_TEXT) p = dbm__mysql_put(p, v->as.uinteger, 8);
+        if (v->type < DBM_TYPE_TEXT) continue;
+        if (bytes > 250) *p++ = 252;
+        p = dbm__mysql_put(p, bytes, bytes > 250 ? 2 : 1);
+        if (bytes != 0) memcpy(p, v->as.text.data, bytes);
+        p += bytes;
+    }
+    (void)dbm__mysql_put(dbm__mysql_put(dbm__mysql_put(dbm__mysql_put(message, (uint64_t)(p - message - 4), 4), COM_STMT_EXECUTE, 1), stmt->stmt_id, 5), 1, 4);
+    my->info = NULL, my->affected_rows = UINT64_MAX, my->net.pkt_nr = my->net.compress_pkt_nr = 1;
+    size = my->net.pvio->methods->async_write(my->net.pvio, message, (size_t)(p - message));
+    if (size > 0 && size < p - message) dbm__mysql_sever(q->my); /* half a message: the library finds the connection dead */
+    return size == p - message;
+}
+
+/* Reads what was answered, if it is one thing that is there as a whole. True: nothing yet; else q->rc is as of EXECUTE, or 2: the library is to read it. */
+static bool dbm__mysql_answer(dbm__mysql *q) {
+    const unsigned odd = SERVER_MORE_RESULTS_EXIST | SERVER_STATUS_CURSOR_EXISTS | SERVER_STATUS_METADATA_CHANGED | SERVER_PS_OUT_PARAMS;
+    MYSQL *my = q->my;
+    MYSQL_STMT *stmt = q->stmt;
+    MARIADB_PVIO *io = my->net.pvio;
+    const unsigned char *p = io->cache;
+    ssize_t size;
+    if (q->may_wait && dbm__net_wait(q->owner->host, dbm__mysql_socket(my), DBM_STEP_READ, INT64_MAX) == DBM_E_TIMEOUT) return true;
+    size = io->methods->async_read(io, io->cache, PVIO_READ_AHEAD_CACHE_SIZE);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+    io->cache_pos = io->cache, io->cache_size = size > 0 ? (size_t)size : 0;
+    q->rc = 2;
+    if (size >= 15 && memcmp(p, "\2\0\0\1", 4) == 0 && p[4] == stmt->field_count && memcmp(p + 5, "\0\5\0\0\2\376", 6) == 0 && !((p[13] | (unsigned)p[14] << 8) & odd)) {
+        q->rc = 0, io->cache_pos += 15;
+        my->server_status = p[13] | (unsigned)p[14] << 8, my->net.pkt_nr = my->net.compress_pkt_nr = 3;
+        my->status = MYSQL_STATUS_STMT_RESULT, stmt->state = MYSQL_STMT_WAITING_USE_OR_STORE;
+    } else if (size >= 7 && (p[4] == 0 || p[4] == 255) && p[6] != 255 && p[2] == 0 && size == 4 + (p[0] | p[1] << 8)) { /* and no report of progress */
+        q->rc = my->methods->db_read_execute_response(stmt);
+    }
+    return false;
+}
+
+/* How the library sends a command, unless that was done. */
+static int dbm__mysql_command(MYSQL *my, enum enum_server_command command, const char *text, size_t size, dbm__mysql_bool unread, void *of) {
+    dbm__mysql *q = (dbm__mysql *)(void *)((char *)(uintptr_t)my->methods - offsetof(dbm__mysql, methods));
+    if (!q->sent) return q->command(my, command, text, size, unread, of);
+    q->sent = false;
+    return 0;
+}
+#endif
 
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 
@@ -530,7 +569,6 @@ static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
             q->rc = mysql_stmt_fetch(q->stmt);
             return 0;
         }
-        q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
 #if DBM__MYSQL_MARIADB
         if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
             q->flag = mysql_stmt_close(q->stmt);
@@ -540,6 +578,9 @@ static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     }
     if (DBM__UNLIKELY(!plain)) dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     switch (call) {
+#if DBM__MYSQL_AHEAD
+    case DBM__MYSQL_ANSWER: return (ready == 0 && !q->may_wait) || dbm__mysql_answer(q) ? MYSQL_WAIT_READ : 0; /* it is as good as never there at once */
+#endif
     DBM__MYSQL_CALLS(DBM__MYSQL_RUN)
     default: break;
     }
@@ -635,19 +676,14 @@ static bool dbm__mysql_named(const MYSQL_FIELD *field, bool format, const char *
     if (mariadb_field_attr(&attr, field, format ? MARIADB_FIELD_ATTR_FORMAT_NAME : MARIADB_FIELD_ATTR_DATA_TYPE_NAME) != 0 || attr.str == NULL) return false;
     return attr.length == strlen(name) && memcmp(attr.str, name, attr.length) == 0;
 #else
-    (void)field;
-    (void)format;
-    (void)name;
-    return false;
+    return (void)field, (void)format, (void)name, false;
 #endif
 }
 
 static int dbm__mysql_how(const MYSQL_FIELD *field) {
+    if (field->type == MYSQL_TYPE_TINY && field->length == 1 && !(field->flags & UNSIGNED_FLAG)) return DBM__MYSQL_TINY;
     switch ((int)field->type) {
-    case MYSQL_TYPE_TINY:
-        if (field->length == 1 && !(field->flags & UNSIGNED_FLAG)) return DBM__MYSQL_TINY;
-        return field->flags & UNSIGNED_FLAG ? DBM__MYSQL_UINT : DBM__MYSQL_INT;
-    case MYSQL_TYPE_SHORT: case MYSQL_TYPE_LONG: case MYSQL_TYPE_INT24: case MYSQL_TYPE_LONGLONG: case MYSQL_TYPE_YEAR:
+    case MYSQL_TYPE_TINY: case MYSQL_TYPE_SHORT: case MYSQL_TYPE_LONG: case MYSQL_TYPE_INT24: case MYSQL_TYPE_LONGLONG: case MYSQL_TYPE_YEAR:
         return field->flags & UNSIGNED_FLAG ? DBM__MYSQL_UINT : DBM__MYSQL_INT;
     case MYSQL_TYPE_DOUBLE: return DBM__MYSQL_DOUBLE;
     case MYSQL_TYPE_FLOAT: return DBM__MYSQL_FLOAT;
@@ -672,18 +708,12 @@ static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     bind->length = &cell->size;
     bind->is_null = &cell->null;
     bind->error = &cell->cut;
-    if (cell->how >= DBM__MYSQL_TEXT) {
-        cell->value.as.text.data = cell->text;
-        bind->buffer = cell->text;
-        bind->buffer_length = cell->capacity - 1;
-    } else if (cell->how == DBM__MYSQL_BIT) {
-        bind->buffer = cell->written;
-        bind->buffer_length = sizeof cell->written;
-    } else if (cell->how <= DBM__MYSQL_TINY) {
-        bind->buffer = &cell->value.as;
-    } else {
-        bind->buffer = &cell->as;
-    }
+    bind->buffer = cell->how <= DBM__MYSQL_TINY ? (void *)&cell->value.as : cell->how == DBM__MYSQL_BIT ? (void *)cell->written : (void *)&cell->as;
+    bind->buffer_length = sizeof cell->written; /* of bits */
+    if (cell->how < DBM__MYSQL_TEXT) return;
+    bind->buffer = cell->text;
+    bind->buffer_length = cell->capacity - 1;
+    cell->value.as.text.data = cell->text;
 }
 
 static bool dbm__mysql_same_column(const MYSQL_FIELD *column, const MYSQL_FIELD *field) {
@@ -725,7 +755,7 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     const MYSQL_FIELD *fields = s->stmt->fields;
     size_t n = (size_t)count;
     bool same = count == s->columns;
-    for (i = 0; same && i < count; i++) same = dbm__mysql_same_column(&s->plan[i], &fields[i]);
+    for (i = 0; same && q->described && i < count; i++) same = dbm__mysql_same_column(&s->plan[i], &fields[i]);
     if (!same) {
         dbm__mysql_plan_free(q, s);
         s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, n * (2 * sizeof *s->cells + sizeof *s->binds + sizeof *s->plan));
@@ -738,7 +768,7 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
         s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
         memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
-        s->simple = q->known;
+        s->simple = true;
         for (i = 0; i < count; i++) {
             dbm__mysql_cell *cell = &s->cells[i];
             int type = (int)fields[i].type;
@@ -1248,12 +1278,8 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
         return false;
     }
     memset(t, 0, sizeof *t);
-    t->year = (unsigned)c.year;
-    t->month = (unsigned)c.month;
-    t->day = (unsigned)c.day;
-    t->hour = (unsigned)c.hour;
-    t->minute = (unsigned)c.minute;
-    t->second = (unsigned)c.second;
+    t->year = (unsigned)c.year, t->month = (unsigned)c.month, t->day = (unsigned)c.day;
+    t->hour = (unsigned)c.hour, t->minute = (unsigned)c.minute, t->second = (unsigned)c.second;
     t->second_part = (unsigned long)c.us;
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
     return true;
@@ -1501,14 +1527,14 @@ DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
 #define DBM__MYSQL_LOW4(p) ((uint32_t)(p)[0] | (uint32_t)(p)[1] << 8 | (uint32_t)(p)[2] << 16 | (uint32_t)(p)[3] << 24)
 
 /* Puts the row that stands next in the library's buffer into the cells, as the library would, which takes five times as long. False, and it is the library's
- * turn: it has not begun with these rows, there is more to it, or a text needs more room. */
+ * turn: there is more to it, or a text needs more room. */
 DBM__INLINE bool dbm__mysql_take(dbm__mysql *q, const dbm__mysql_statement *s) {
     NET *net = &q->my->net;
     const unsigned char *head = net->pvio->cache_pos, *nulls = head + 5, *p = nulls + (s->columns + 9) / 8;
     const unsigned char *end = head + 4 + ((size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16);
     dbm__mysql_cell *cell = s->hand_cells, *last = cell + s->columns;
     unsigned bit = 2; /* two are not used */
-    if (!s->simple || s->stmt->state != MYSQL_STMT_USER_FETCHING || head[3] != (unsigned char)net->pkt_nr || p > end) return false;
+    if (!s->simple || head[3] != (unsigned char)net->pkt_nr || p > end) return false;
     for (; cell < last; cell++, bit++) {
         size_t size = (size_t)cell->wire;
         cell->null = nulls[bit / 8] >> bit % 8 & 1;
@@ -1538,11 +1564,13 @@ DBM__INLINE bool dbm__mysql_take(dbm__mysql *q, const dbm__mysql_statement *s) {
     net->compress_pkt_nr = ++net->pkt_nr;
     return true;
 }
+#else
+#define dbm__mysql_take(q, s) false
 #endif
 
 /* The next row, which has been read already. */
 DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
-    q->rc = mysql_stmt_fetch(s->stmt);
+    q->rc = DBM__LIKELY(dbm__mysql_take(q, s)) ? 0 : mysql_stmt_fetch(s->stmt);
     dbm__mysql_fetched(q, s);
 }
 
@@ -1564,7 +1592,11 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
 /* Whether the rows end with what has been read already: then they have ended. */
 DBM__INLINE bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
-    (void)mysql_stmt_fetch(s->stmt);
+#if DBM__MYSQL_AHEAD
+    q->my->server_status = q->my->net.pvio->cache_pos[7] | (unsigned)q->my->net.pvio->cache_pos[8] << 8;
+    q->my->net.pvio->cache_pos += 9;
+    q->my->status = MYSQL_STATUS_READY, s->stmt->state = MYSQL_STMT_FETCH_DONE;
+#endif
     dbm__mysql_note_status(q);
     dbm__mysql_result_over(q, s);
     s->ended = true;
@@ -1651,8 +1683,19 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         break;
     }
     q->stmt = s->stmt;
-    DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
-    if (q->rc != 0) {
+    q->rc = 2;
+#if DBM__MYSQL_AHEAD
+    if (DBM__LIKELY(q->command != NULL) && dbm__mysql_send(q, s, op)) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_ANSWER);
+        q->sent = q->rc == 2;
+    }
+#endif
+    q->described = q->rc == 2;
+    if (q->described) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+        q->broken = q->broken || q->sent; /* it did not come to the answer */
+    }
+    if (DBM__UNLIKELY(q->rc != 0)) {
         failed = q->failed;
         s->bound = false;
         dbm__mysql_note_error(q, s->stmt);
@@ -1739,12 +1782,6 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0)) return DBM_E_UNSUPPORTED;
     if (DBM__LIKELY(s->open && op->kind == DBM_OP_FETCH)) { /* one row after the other from the server */
         if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
-#if DBM__MYSQL_AHEAD
-        if (DBM__LIKELY(dbm__mysql_take(q, s))) {
-            s->seen++;
-            return DBM_OK;
-        }
-#endif
         dbm__mysql_fetch(q, s);
         return DBM__LIKELY(q->rc == 0) ? DBM_OK : q->status;
     }
@@ -1774,8 +1811,7 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
         s->rebind = true;
         s->roomy[i >= s->columns] = false;
     }
-    s->large = false;
-    s->held = false;
+    s->large = s->held = false;
     s->ended = true;
     op->result = NULL;
     DBM__MYSQL_OVER;
@@ -2407,20 +2443,6 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #endif
 }
 
-/* Puts a dead socket in the place of the connection's: from now on not a byte of ours reaches the server, whatever the library does, and what it
- * waits for fails at once. In the child of a fork the parent's connection stays as it is. */
-static void dbm__mysql_sever(MYSQL *my) {
-#if DBM__MYSQL_POSIX
-    int fd = dbm__mysql_socket(my), dead[2];
-    if (fd < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, dead) != 0) return;
-    (void)close(dead[1]); /* writing is EPIPE: OpenSSL would try again for ever at a socket that was never connected */
-    (void)dup2(dead[0], fd);
-    (void)close(dead[0]);
-#else
-    (void)my;
-#endif
-}
-
 static int dbm__mysql_kill(dbm__mysql *q);
 
 /* Ends the library's side of a connection, whatever it was in the middle of. */
@@ -2520,7 +2542,13 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
         (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
     q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
     q->id = mysql_thread_id(q->my);
-    dbm__mysql_let_wait(q);
+#if DBM__MYSQL_AHEAD
+    q->known = mysql_get_client_version() / 100 == MARIADB_PACKAGE_VERSION_ID / 100 && !q->my->net.compress;
+    if (q->known && !q->tls && q->my->methods->db_read_execute_response != NULL) {
+        q->methods = *q->my->methods, q->command = q->methods.db_command;
+        q->methods.db_command = dbm__mysql_command, q->my->methods = &q->methods;
+    }
+#endif
     if (q->base->hosts[q->host].name != NULL) {
         dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
     }
@@ -2676,8 +2704,8 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
-    q->refused = op->stop = false; /* Oracle's is not driven in steps, so nobody has said */
     q->may_wait = DBM__MYSQL_MARIADB && op->may_wait;
+    q->refused = op->stop = false; /* Oracle's is not driven in steps, so nobody has said */
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
     if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
@@ -2744,7 +2772,6 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
                 return DBM_STEP_TIMER;
             }
             op->status = q->status;
-            q->waits = false; /* the program may use the handle itself */
             if (op->kind == DBM_OP_CONNECT) {
                 q->connecting = false;
                 if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN);

@@ -45,10 +45,14 @@
 #define BENCH_BIG 200000L  /* big(id, name, age, score): what scans read */
                            /* notes(id, name, score): what inserts write; empty before each */
 static inline long bench_id(long i) { return i % BENCH_USERS + 1; } /* the user that the i-th lookup asks for */
-/* Names are made before anything is measured; they come again after BENCH_USERS. */
-static char bench_names[BENCH_USERS][32];
+/* Names and Redis' keys (user:ID holds the name) are made before anything is measured; they come again after BENCH_USERS. */
+static char bench_names[BENCH_USERS][32], bench_keys[BENCH_USERS][16];
+static size_t bench_key_sizes[BENCH_USERS];
 static void bench_make_names(void) {
-    for (long i = 0; i < BENCH_USERS; i++) snprintf(bench_names[i], sizeof bench_names[i], "the name of number %ld", i);
+    for (long i = 0; i < BENCH_USERS; i++) {
+        snprintf(bench_names[i], sizeof bench_names[i], "the name of number %ld", i);
+        bench_key_sizes[i] = (size_t)snprintf(bench_keys[i], sizeof bench_keys[i], "user:%ld", i != 0 ? i : BENCH_USERS);
+    }
 }
 static inline const char *bench_name(long id) { return bench_names[id % BENCH_USERS]; }
 static inline long bench_age(long id) { return id % 90; }
@@ -61,8 +65,11 @@ static inline double bench_score(long id) { return (double)id * 0.5; }
 #define BENCH_NOTES "SELECT sum(id) + sum(length(name)) + sum(score) * 2 FROM notes"
 #define BENCH_CLEAR "DELETE FROM notes"
 
-/* Redis: user:ID holds the name. Returns the key's length. */
-static inline int bench_key(long id, char *key) { return sprintf(key, "user:%ld", id); }
+/* Returns the key's length. */
+static inline size_t bench_key(long id, const char **key) {
+    *key = bench_keys[id % BENCH_USERS];
+    return bench_key_sizes[id % BENCH_USERS];
+}
 
 static uint64_t bench_sum; /* of what was read, or of what lies there now */
 static inline void bench_user(const char *name, int64_t age) { bench_sum += (uint64_t)strlen(name) + (uint64_t)age; }

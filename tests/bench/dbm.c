@@ -151,9 +151,9 @@ static void insert_columns(long n) {
 
 static void redis_get(long n) {
     DBM_SESSION_ON(db, s) for (long i = 0; i < n; i++) {
-        char key[32];
+        const char *key;
         dbm_row *row = NULL;
-        bench_key(bench_id(i), key);
+        bench_key(bench_id(i), &key);
         if (dbm_redis_get(s, &row, key) != DBM_OK) fail("GET");
         bench_user(dbm_row_text(row, 0), 0);
     }
@@ -163,8 +163,9 @@ static void redis_pipeline_by(long n, bool format) {
         dbm_status st = DBM_OK;
         long sent = 0;
         for (; sent < 100 && i < n; sent++, i++) {
-            char key[32];
-            const dbm_value words[] = { dbm_textn("GET", 3), dbm_textn(key, (size_t)bench_key(bench_id(i), key)) };
+            const char *key;
+            size_t size = bench_key(bench_id(i), &key);
+            const dbm_value words[] = { dbm_textn("GET", 3), dbm_textn(key, size) };
             st = format ? dbm_redis_send(s, "GET %s", key) : dbm_redis_sendv(s, words, 2);
             if (st != DBM_OK) fail("send");
         }

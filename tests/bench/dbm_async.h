@@ -38,10 +38,11 @@ static void fly(dbm_task_fn find, long n) {
     if (dbm_loop_run(loop, 10000) != DBM_OK) fail("loop");
 }
 static const dbm_value *finder_words(const finder *f) {
-    static char key[32];
     static dbm_value words[2];
+    const char *key;
+    size_t size = bench_key(bench_id(f->i), &key);
     words[0] = dbm_textn("GET", 3);
-    words[1] = dbm_textn(key, (size_t)bench_key(bench_id(f->i), key));
+    words[1] = dbm_textn(key, size);
     return words;
 }
 static bool finder_next(finder *f) {

@@ -623,19 +623,17 @@ static void redis_open(void) {
 }
 static void redis_close(void) { redisFree(redis); }
 /* The words as they are: nothing is parsed. */
-static inline int redis_words(long id, char *key, const char **words, size_t *sizes) {
+static inline int redis_words(long id, const char **words, size_t *sizes) {
     words[0] = "GET";
-    words[1] = key;
     sizes[0] = 3;
-    sizes[1] = (size_t)bench_key(id, key);
+    sizes[1] = bench_key(id, &words[1]);
     return 2;
 }
 static void redis_get(long n) {
     for (long i = 0; i < n; i++) {
-        char key[32];
         const char *words[2];
         size_t sizes[2];
-        redisReply *r = redis_expect(redisCommandArgv(redis, redis_words(bench_id(i), key, words, sizes), words, sizes), REDIS_REPLY_STRING);
+        redisReply *r = redis_expect(redisCommandArgv(redis, redis_words(bench_id(i), words, sizes), words, sizes), REDIS_REPLY_STRING);
         bench_user(r->str, 0);
         freeReplyObject(r);
     }
@@ -644,11 +642,10 @@ static void redis_pipeline_by(long n, bool format) {
     for (long i = 0; i < n;) {
         long sent = 0;
         for (; sent < 100 && i < n; sent++, i++) {
-            char key[32];
             const char *words[2];
             size_t sizes[2];
-            int count = redis_words(bench_id(i), key, words, sizes);
-            if (format) redisAppendCommand(redis, "GET %s", key);
+            int count = redis_words(bench_id(i), words, sizes);
+            if (format) redisAppendCommand(redis, "GET %s", words[1]);
             else redisAppendCommandArgv(redis, count, words, sizes);
         }
         while (sent-- > 0) {

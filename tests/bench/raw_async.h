@@ -300,10 +300,9 @@ static void redis_got(redisAsyncContext *conn, void *reply, void *ud) {
     if (redis_next < redis_n) redis_ask(who);
 }
 static void redis_ask(int who) {
-    char key[32];
     const char *words[2];
     size_t sizes[2];
-    int count = redis_words(bench_id(redis_next++), key, words, sizes);
+    int count = redis_words(bench_id(redis_next++), words, sizes);
     if (redisAsyncCommandArgv(redis_who[who].line->conn, redis_got, (void *)(intptr_t)who, count, words, sizes) != REDIS_OK) bench_die("redis", "GET");
 }
 static void redis_ready(redisAsyncContext *conn, void *reply, void *ud) {
