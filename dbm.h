@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 3ebe010d3518f535: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 97a662f516c0550a: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2540,6 +2540,7 @@ enum {
     DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
     DBM_ADAPTER_LISTEN       = 2048, /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
     DBM_ADAPTER_RESTARTS     = 16384, /* EXECUTE that finds op->result set, which is of the same `prepared`, ends that first, as FINISH does */
+    DBM_ADAPTER_CONNECT_ASKS = 32768, /* CONNECT has had an answer of the backend, so that dbm_init_all() need not ping what it has just opened */
     DBM_ADAPTER_STOPS        = 4096, /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
     DBM_ADAPTER_REPLIES      = 8192 /* with DBM_ADAPTER_PIPELINE: EXECUTE with no_wait and `reply` is put in the pipeline, whether it writes, has rows or
                                    * neither, and waits only where DBM_PIPELINE_MAX are unanswered; all go out together with the first operation that
@@ -16931,8 +16932,9 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
 static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     const char *want = q->base->journal;
     char mode[16], pages[24], text[48];
-    int count = 0, rc;
-    do {
+    int count = 0, rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
+    bool known = rc == SQLITE_OK && dbm__same_word(mode, "wal") && (want == NULL || dbm__same_word(want, mode)); /* nobody can change that while it is open here */
+    if (!known) do {
         /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is
          * seen. */
         rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
@@ -17265,7 +17267,7 @@ static void dbm__sqlite_close(dbm_database *db) {
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
-    DBM_ADAPTER_RESTARTS | DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
+    DBM_ADAPTER_RESTARTS | DBM_ADAPTER_CONNECT_ASKS | DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
     DBM_PH_QUESTION, DBM__SQLITE_LEXER,
     dbm__sqlite_init, dbm__sqlite_close,
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
@@ -27146,14 +27148,15 @@ DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const 
     return st; }
 /* Whether the adapter has connections at all; one with init and close alone has none. */
 static bool dbm__database_connects(const dbm_database *db) { return db->adapter->connect != NULL || db->adapter->start != NULL; }
-static dbm_status dbm__database_check(dbm_database *db, const char *site) {
+static dbm_status dbm__database_check(dbm_database *db, bool asks, const char *site) {
     dbm_session s; dbm__work *w; dbm_op op; dbm_status st; dbm_error_info kept;
     if (!dbm__database_connects(db)) return DBM_OK;
     st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &s);
     if (st != DBM_OK) return st;
     w = (dbm__work *)s.slot;
-    dbm__op_init(&op, DBM_OP_PING, dbm__deadline(db->host, db->settings->config.connect_timeout_ms));
-    st = dbm__op_run(&w->slot.connection, &op);
+    if (asks) {
+        dbm__op_init(&op, DBM_OP_PING, dbm__deadline(db->host, db->settings->config.connect_timeout_ms));
+        st = dbm__op_run(&w->slot.connection, &op); }
     kept = dbm__self()->last;
     if (st != DBM_OK) w->slot.connection.broken = true;
     dbm__session_close(&s);
@@ -27219,7 +27222,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
         dbm_stats_info s;
         if (tried[i]) continue;
         dbm__pool_stats(db->pool, &s);
-        if (s.open == 0) dbm__first_failure(&result, &first, dbm__database_check(db, "dbm_init_all")); }
+        if (s.open == 0) dbm__first_failure(&result, &first, dbm__database_check(db, !(db->adapter->flags & DBM_ADAPTER_CONNECT_ASKS), "dbm_init_all")); }
     dbm__free(host, openings);
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first); }
 DBM__DEF dbm_status dbm_ping(dbm_database *db) {
@@ -27229,7 +27232,7 @@ DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     if (st != DBM_OK) return st;
     if (!dbm__database_connects(db)) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_CONNECT, db->name, NULL, "an adapter of type %q has no connections to ping", db->adapter->type); }
-    return dbm__database_check(db, "dbm_ping"); }
+    return dbm__database_check(db, true, "dbm_ping"); }
 DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_health_info *info), void *ud) {
     const dbm__names *names; dbm_error_info first;
     dbm_status result = DBM_OK;
@@ -27254,7 +27257,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
                 info.status = dbm__fail(DBM_E_POOL_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, NULL, "saturated: all %d connections are out, %d sessions wait; held by %s",
                                         s.out, s.waiting, block);
             } else {
-                info.status = dbm__database_check(db, "dbm_health"); } }
+                info.status = dbm__database_check(db, true, "dbm_health"); } }
         info.latency_us = dbm__now(db->host) - began;
         if (info.status != DBM_OK) {
             dbm__copy_cut(text, sizeof text, dbm__self()->last.message);

@@ -1165,8 +1165,9 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
 static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     const char *want = q->base->journal;
     char mode[16], pages[24], text[48];
-    int count = 0, rc;
-    do {
+    int count = 0, rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
+    bool known = rc == SQLITE_OK && dbm__same_word(mode, "wal") && (want == NULL || dbm__same_word(want, mode)); /* nobody can change that while it is open here */
+    if (!known) do {
         /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is
          * seen. */
         rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
@@ -1581,7 +1582,7 @@ static void dbm__sqlite_close(dbm_database *db) {
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
-    DBM_ADAPTER_RESTARTS | DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
+    DBM_ADAPTER_RESTARTS | DBM_ADAPTER_CONNECT_ASKS | DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
     DBM_PH_QUESTION, DBM__SQLITE_LEXER,
     dbm__sqlite_init, dbm__sqlite_close,
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
