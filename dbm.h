@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 9555d41f34392f4d: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 38b4679ebcd627b5: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2539,6 +2539,8 @@ enum {
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
     DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
     DBM_ADAPTER_LISTEN       = 2048, /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
+    DBM_ADAPTER_RESTARTS     = 16384, /* EXECUTE that finds op->result set, which is of the same `prepared`, ends that first, as FINISH does */
+    DBM_ADAPTER_CONNECT_ASKS = 32768, /* CONNECT has had an answer of the backend, so that dbm_init_all() need not ping what it has just opened */
     DBM_ADAPTER_STOPS        = 4096, /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
     DBM_ADAPTER_REPLIES      = 8192 /* with DBM_ADAPTER_PIPELINE: EXECUTE with no_wait and `reply` is put in the pipeline, whether it writes, has rows or
                                    * neither, and waits only where DBM_PIPELINE_MAX are unanswered; all go out together with the first operation that
@@ -3422,11 +3424,13 @@ DBM_API void dbm_listen_end(dbm_listener *l);
 #  define DBM__LIKELY(x) __builtin_expect(!!(x), 1)
 #  define DBM__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #  define DBM__NOINLINE __attribute__((__noinline__))
+#  define DBM__HOT __attribute__((__hot__)) /* what runs for each statement, row and column: side by side, so that it shares no cache sets by chance */
 #  define DBM__INLINE static inline __attribute__((__always_inline__))
 #else
 #  define DBM__LIKELY(x) (x)
 #  define DBM__UNLIKELY(x) (x)
 #  define DBM__NOINLINE
+#  define DBM__HOT
 #  define DBM__INLINE static inline
 #endif
 /* ---- atomics ------------------------------------------------------------------------------------------------------
@@ -6924,6 +6928,18 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
     if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op); }
+/* The same for rows of what has failed, whose failure stays this thread's last. */
+DBM__FN void dbm__op_drop(dbm_connection *c, dbm_op *op);
+/* EXECUTE of what is prepared, with no more than that needs set. */
+DBM__INLINE void dbm__op_execute(dbm_op *op, dbm_prepared *prepared, const dbm_value *values, int count, int64_t deadline_us) {
+    op->kind = DBM_OP_EXECUTE;
+    op->sql = prepared->sql;
+    op->sql_size = prepared->sql_size;
+    op->values = values;
+    op->value_count = count;
+    op->prepared = prepared;
+    op->deadline_us = deadline_us;
+    op->row = false; }
 /* A listener's own connection: begun; CONNECT is run on it as any operation is, and its end told; at last dbm__connection_close(). */
 DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db);
 /* Forgets what the credential callback gave for a connect that is done. */
@@ -7348,6 +7364,13 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     if (c->db->adapter->disconnect != NULL) c->db->adapter->disconnect(c, how);
     c->data = NULL;
     dbm__credentials_drop(c); }
+DBM__FN DBM__NOINLINE void dbm__op_drop(dbm_connection *c, dbm_op *op) {
+    dbm_error_info kept = dbm__self()->last;
+    if (op->result == NULL) return;
+    op->kind = DBM_OP_FINISH;
+    dbm__op_run(c, op);
+    op->result = NULL;
+    dbm__self()->last = kept; }
 /* --- src/pool/pool.h --- */
 /* Pools: slots, checkout and return, waiting in order, upkeep, drain; the wait graph; and gates, where writers take turns.
  * May call: api/, base/, adapter/.
@@ -9849,8 +9872,8 @@ typedef struct dbm__entry {
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
-    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it, */
-    bool quick;                      /* or writes without giving rows: the one for those */
+    int plain;                       /* its placeholders, when it is prepared, reads, and is by position, so that the short way in session/ may run it; else -2, which no call has */
+    int quick;                       /* the same when it writes without giving rows */
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
@@ -9876,10 +9899,10 @@ DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintpt
 DBM__INLINE void dbm__cache_hint_copy(dbm_connection *c, unsigned from, unsigned to) { c->cache->hints[to] = c->cache->hints[from]; }
 DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) { return e->named == named && !(e->uses > 0 && e->prepared.single); }
 DBM__FN void dbm__cache_touch(dbm__cache *k, dbm__entry *e); /* to the newest end */
-/* The hit by address alone, for the hot path: an entry that is for positional values, in use or not, or NULL. */
+/* The hit by address alone, for the hot path: an entry in use or not, by position or by name, or NULL. */
 DBM__INLINE dbm__entry *dbm__cache_known(const dbm_connection *c, const char *sql) {
     dbm__entry *e = c->cache->hints[dbm__cache_hint(sql)];
-    return DBM__UNLIKELY(e == NULL || e->named || strcmp(e->text, sql) != 0) ? NULL : e; }
+    return DBM__LIKELY(e != NULL) && DBM__LIKELY(strcmp(e->text, sql) == 0) ? e : NULL; }
 /* Its use, which the caller has counted. */
 DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
     if (DBM__UNLIKELY(c->cache->newest != e)) dbm__cache_touch(c->cache, e);
@@ -10966,8 +10989,10 @@ DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_sta
         if (!last->site[0]) dbm__copy_cut(last->site, sizeof last->site, site);
         dbm__cache_drop(c, e);
         return st; }
-    e->plain = !e->named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
-    e->quick = !e->named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
+    e->plain = e->quick = -2;
+    if (!e->named && e->prepared.data) {
+        if (!e->prepared.writes && e->verb == DBM__VERB_READ) e->plain = e->prepared.parameters;
+        if (e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE) e->quick = e->prepared.parameters; }
     e->uses = 1;
     if (dbm__cache_keeps(k, e->text_size)) {
         dbm__entry **chain = dbm__cache_chain(k, e->hash);
@@ -11092,14 +11117,16 @@ struct dbm_row {
     dbm__entry *entry;
     dbm_op op;
     int64_t number;                      /* of the row in hand, from 1 */
+    dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out); /* the adapter's, or what says that it has none */
+    int readable;                        /* columns of the row in hand; 0: there is none, or it has none */
+    uint32_t gen;                        /* of the level that opened it */
     bool open;                           /* has a result or is at its end; else free */
     bool standing;                       /* a row is in hand */
     bool fresh;                          /* the first row was delivered by EXECUTE and not yet handed out */
-    bool ended;
+    bool ended;                          /* then it has no result */
     bool held;
     bool looping;                        /* DBM_EACH: ends with its block */
     bool owns_session;                   /* of a call on a database: the session ends with it */
-    uint32_t gen;                        /* of the level that opened it */
     const char *site;
     char *arguments;                     /* copied values and their texts; kept for the next query when it is small */
     size_t arguments_size;
@@ -11109,7 +11136,6 @@ struct dbm_row {
     const dbm_value *copied;             /* async/: a row without a result: its values, and behind them the columns' names */
     const void *lent_to;                 /* async/: a row found by a call that was not told of it yet; or the work: it ends with the next call */
 };
-#define DBM__STANDS(row) ((row)->standing || (row)->copied != NULL)
 struct dbm_rows {
     struct dbm_row row;
     struct dbm_rows *next;
@@ -11176,6 +11202,7 @@ typedef struct dbm__work {
     dbm__level *top;
     uint32_t gen;                        /* of top; read by values that came too late, so by atomics */
     uint32_t serial;
+    dbm_status (*lane)(dbm_connection *c, dbm_op *op); /* what executes on the short way; NULL: there is none, for there is a deadline, or echo */
     dbm__word trouble;                   /* not 0: a failure sticks, or cancelled, or a bulk is open: look before sending */
 #define DBM__BULK_OPEN 2u                /* `trouble` when that is all */
 #define DBM__SIDE_BUSY 4u
@@ -11183,8 +11210,8 @@ typedef struct dbm__work {
     bool unusual;
     bool autocommit, read_only, write, no_transaction;
     bool timed;                          /* a deadline of any kind is set */
+    bool restarts;                       /* DBM_ADAPTER_RESTARTS */
     bool echo;
-    bool lane;                           /* plain reads may go the short way: no deadline, no echo */
     bool in_transaction, gate_held;
     bool wrote;                          /* in this transaction */
     bool joinable;
@@ -11294,7 +11321,7 @@ DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status 
 /* What a statement that writes has done. */
 DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
     /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
-    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
+    if (DBM__LIKELY(!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended)) w->wrote = w->top->wrote = true;
     if (op->affected >= 0) w->affected = op->affected;
     if (op->last_id != -1) w->last_id = op->last_id;
     if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w); }
@@ -11314,6 +11341,12 @@ DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_s
 /* Waits for all that was sent. A failure sticks where it belongs, as that statement's. */
 DBM__FN dbm_status dbm__work_wait(dbm__work *w);
 DBM__INLINE dbm_status dbm__work_settle(dbm__work *w) { return DBM__LIKELY(w->sent_count == 0) ? DBM_OK : dbm__work_wait(w); }
+DBM__INLINE void dbm__row_stand(dbm_row *row) {
+    row->number++;
+    row->readable = row->op.columns;
+    row->standing = true; }
+DBM__INLINE void dbm__row_leave(dbm_row *row) { row->readable = 0; row->standing = false; }
+DBM__FN void dbm__rows_init(dbm__work *w, dbm_rows *rows);             /* once, of those that are zero */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out);
 DBM__FN dbm_rows *dbm__rows_new(dbm__work *w);                          /* NULL: no memory */
@@ -11335,7 +11368,13 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
 /* The short way, see cursor.c and statement.c: for a session that nothing watches. */
 #define DBM__LANE_VALUES 8
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && dbm__load(&w->trouble) == 0 && w->points_sent == w->points; }
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
+    return DBM__LIKELY(w->lane != NULL) && DBM__LIKELY(dbm__load(&w->trouble) == 0) && DBM__LIKELY(w->points_sent == w->points); }
+/* EXECUTE on it, in the place of the row of dbm_query_one(). */
+DBM__INLINE void dbm__lane_op(dbm__work *w, dbm__entry *e, const dbm_value *values, int count) {
+    dbm__op_execute(&w->one.row.op, &e->prepared, values, count, INT64_MAX);
+    w->top->ran = true;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u); }
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
@@ -11359,7 +11398,8 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
     if (DBM__LIKELY(row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
-        row->open = row->standing = false;
+        row->open = false;
+        dbm__row_leave(row);
         row->op.kind = DBM_OP_FINISH;
         dbm__op_finish(&w->slot.connection, &row->op);
         w->open_rows--;
@@ -11584,19 +11624,13 @@ static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t dead
             dbm__free(c->db->host, text);
             if (st != DBM_OK) return dbm__init_sql_failed(c, st);
             dbm__op_init(&op, DBM_OP_EXECUTE, deadline_us);
-            op.sql = entry->prepared.sql;
-            op.sql_size = entry->prepared.sql_size;
-            op.prepared = &entry->prepared;
+            dbm__op_execute(&op, &entry->prepared, NULL, 0, deadline_us);
             st = dbm__op_run(c, &op);
             while (st == DBM_OK && op.result != NULL && (op.row || op.kind == DBM_OP_FETCH)) {
                 op.row = false;
                 op.kind = DBM_OP_FETCH;
                 st = dbm__op_run(c, &op); }
-            if (op.result != NULL) {
-                dbm_error_info kept = dbm__self()->last;
-                op.kind = DBM_OP_FINISH;
-                dbm__op_run(c, &op);
-                dbm__self()->last = kept; }
+            dbm__op_drop(c, &op);
             dbm__cache_give(c, entry);
             if (st != DBM_OK && st != DBM_DONE) return dbm__init_sql_failed(c, st); }
         at += next; }
@@ -11615,7 +11649,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->no_transaction = !w->db->transactions || w->db->autocommit;
     w->timed = w->db->settings->config.statement_timeout_ms > 0;
     w->echo = w->db->settings->config.echo != DBM_ECHO_OFF;
-    w->lane = !w->timed && !w->echo && (w->db->adapter->start != NULL || w->db->adapter->execute != NULL);
+    w->lane = w->timed || w->echo ? NULL : w->db->adapter->start == NULL ? w->db->adapter->execute : dbm__op_run;
     w->isolation = w->db->isolation;
     w->in_transaction = w->wrote = false;
     w->points = w->points_sent = 0;
@@ -11636,7 +11670,8 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         if (rows->row.open && rows->row.entry != NULL) dbm__cache_give(c, rows->row.entry);
         rows->row.entry = NULL;
         rows->row.op.result = NULL;
-        rows->row.open = rows->row.standing = rows->row.fresh = false;
+        rows->row.open = rows->row.fresh = false;
+        dbm__row_leave(&rows->row);
         rows->row.ended = true;
         if (rows != &w->one) { w->rows = rows->next; dbm__rows_spare(w, rows); }
         rows = w->rows;
@@ -11667,6 +11702,8 @@ DBM__FN void dbm__works_init(dbm_database *db) {
     for (i = 0; i < db->pool->slot_count; i++) {
         dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
         w->db = db;
+        w->restarts = (db->adapter->flags & DBM_ADAPTER_RESTARTS) != 0;
+        dbm__rows_init(w, &w->one);
         dbm__work_restore(w); } }
 static void dbm__rows_free(dbm_database *db, dbm_rows *rows) {
     while (rows != NULL) {
@@ -11788,7 +11825,7 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
         int64_t shorter = dbm__deadline(w->db->host, options->timeout_ms);
         if (shorter < deadline) deadline = shorter;
         w->timed = w->unusual = true;
-        w->lane = false; }
+        w->lane = NULL; }
     dbm__level_init(level, kind, status, site, deadline);
     level->points = w->points;
     if (!w->no_transaction) level->point = ++w->points;
@@ -11821,7 +11858,7 @@ static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_opti
     w->no_transaction = w->autocommit || !(db->transactions || (db->transactions_asked && options != NULL && options->transaction));
     w->base.deadline_us = deadline;
     if (deadline != INT64_MAX) w->timed = true;
-    if (w->timed || kind >= DBM__KIND_CALL) w->lane = false; }
+    if (w->timed || kind >= DBM__KIND_CALL) w->lane = NULL; }
 /* A work that was just taken becomes a session; it is at rest. */
 DBM__INLINE void dbm__work_begin(dbm__work *w, dbm_status *status, int kind, const char *site, dbm_session *out) {
     uint32_t gen = ++w->serial;
@@ -12649,12 +12686,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site)
     return DBM_OK; }
 /* The end of a statement that failed, and of its use. */
 static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
-    dbm_error_info kept = dbm__self()->last;
-    if (op->result != NULL) {
-        op->kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, op);
-        op->result = NULL; }
-    dbm__self()->last = kept;
+    dbm__op_drop(&w->slot.connection, op);
     return dbm__run_over(w, entry, rc, sql, site); }
 DBM__FN DBM__NOINLINE dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site) {
     if (w->no_transaction) dbm__work_gate_leave(w);
@@ -12716,23 +12748,13 @@ again:
         && !(w->no_transaction && !entry->prepared.writes)) {
         rc = dbm__work_start(w, entry->prepared.writes, site);
         if (DBM__UNLIKELY(rc != DBM_OK)) goto failed; }
-    if (rows != NULL && count != 0) {
-        const dbm_value *kept = values;
-        rc = dbm__keep_values(w, rows, values, count, &kept);
-        if (rc != DBM_OK) goto failed;
-        op->values = kept;
-    } else { op->values = values; }
+    op->values = values;
+    if (rows != NULL && count != 0 && (rc = dbm__keep_values(w, rows, values, count, &op->values)) != DBM_OK) goto failed;
     if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry->text, op->values, count, site);
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
-    op->kind = DBM_OP_EXECUTE;
-    op->sql = entry->prepared.sql;
-    op->sql_size = entry->prepared.sql_size;
-    op->value_count = count;
-    op->prepared = &entry->prepared;
-    op->deadline_us = dbm__work_deadline(w);
+    dbm__op_execute(op, &entry->prepared, op->values, count, dbm__work_deadline(w));
     op->result = NULL;
-    op->row = false;
     op->affected = op->last_id = -1;
     op->settled = op->ended = false;
     op->row_buffer = w->db->settings->config.row_buffer;
@@ -12763,13 +12785,7 @@ static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, 
             op->row = false;
             rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
-        op->kind = DBM_OP_FINISH;
-        if (rc == DBM_DONE) {
-            dbm__op_run(&w->slot.connection, op);
-        } else {
-            dbm_error_info kept = dbm__self()->last;
-            dbm__op_run(&w->slot.connection, op);
-            dbm__self()->last = kept; }
+        dbm__op_drop(&w->slot.connection, op);
         return dbm__exec_over(w, entry, op, rc, site); }
     dbm__cache_give(&w->slot.connection, entry);
     return rc; }
@@ -12782,16 +12798,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry,
         rc = dbm__statement_failed(w, entry->text, site); }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc; }
-static void dbm__exec_op(dbm_op *op) {
-    op->isolation = DBM_ISOLATION_DEFAULT;
-    op->read_only = op->write = op->one_row = op->no_wait = op->queued = op->reply = op->alone = false;
-    op->savepoint = 0;
-    op->row_buffer = 0;
-    op->native = op->state = NULL; }
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
     dbm__entry *entry; dbm_op op; dbm_status rc;
     DBM_ASSERT(w != NULL);
-    dbm__exec_op(&op);
+    dbm__op_init(&op, DBM_OP_EXECUTE, INT64_MAX);
     op.no_wait = send && w->db->pipeline;
     if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
     rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
@@ -12808,27 +12818,19 @@ static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e,
     if (rc != DBM_OK) return dbm__run_failed(w, e, op, rc, e->text, site);
     dbm__work_wrote(w, e, op);
     return dbm__exec_rest(w, e, op, site); }
-/* `e` is taken, its use counted. */
-DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site) {
-    dbm_op op; dbm_status rc;
-    dbm__exec_op(&op);
-    op.kind = DBM_OP_EXECUTE;
-    op.sql = e->prepared.sql;
-    op.sql_size = e->prepared.sql_size;
-    op.values = values;
-    op.value_count = count;
-    op.prepared = &e->prepared;
-    op.deadline_us = INT64_MAX;
-    op.result = NULL;
-    op.row = op.settled = op.ended = false;
-    op.affected = op.last_id = -1;
-    op.columns = 0;
-    dbm__store(&w->slot.statements, w->slot.statements + 1u);
-    w->top->ran = true;
-    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, &op) : dbm__op_run(&w->slot.connection, &op);
-    if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
-    dbm__work_wrote(w, e, &op);
-    dbm__cache_give(&w->slot.connection, e);
+/* `e` has `own` uses; this one is counted meanwhile. */
+DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, int own, const dbm_value *values, int count, const char *site) {
+    dbm_op *op = &w->one.row.op; /* which nobody reads */
+    dbm_status rc;
+    e->uses = own + 1;
+    dbm__lane_op(w, e, values, count);
+    op->one_row = op->settled = op->ended = false;
+    op->result = NULL;
+    op->affected = op->last_id = -1;
+    rc = w->lane(&w->slot.connection, op);
+    if (DBM__UNLIKELY(rc != DBM_OK || op->result != NULL || op->ended)) return dbm__exec_lane_else(w, e, op, rc, site);
+    dbm__work_wrote(w, e, op);
+    e->uses = own;
     return DBM_OK; }
 /* A command has run, or was sent, or its reply was received. */
 static dbm_status dbm__work_commanded(dbm__work *w, dbm_op *op, dbm_status rc, bool changes, const char *site) {
@@ -12837,12 +12839,7 @@ static dbm_status dbm__work_commanded(dbm__work *w, dbm_op *op, dbm_status rc, b
     if (op->queued) w->commands++;
     else if (c->broken && rc != DBM_OK) w->commands = 0;
     else if (received && w->commands > 0) w->commands--;
-    if (rc != DBM_OK && op->result != NULL) {
-        dbm_error_info kept = dbm__self()->last;
-        op->kind = DBM_OP_FINISH;
-        dbm__op_run(c, op);
-        op->result = NULL;
-        dbm__self()->last = kept; }
+    if (rc != DBM_OK) dbm__op_drop(c, op);
     return dbm__command_over(w, op, rc, changes, site); }
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
  * sent. */
@@ -12885,8 +12882,11 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
 /* The short way of the pipeline, see dbm__exec(): what the adapter does from memory, in a session that nothing watches. False: nothing was done. */
 DBM__INLINE bool dbm__command_lane(dbm__work *w, dbm_op *op, dbm_op_kind kind, const dbm_value *values, int count, bool writes, const char *site, dbm_status *st) {
     dbm_connection *c = &w->slot.connection;
-    dbm__exec_op(op);
     op->kind = kind;
+    op->isolation = DBM_ISOLATION_DEFAULT;
+    op->read_only = op->one_row = op->queued = op->reply = op->alone = false;
+    op->savepoint = 0;
+    op->native = op->state = NULL;
     op->values = values;
     op->value_count = count;
     op->prepared = NULL;
@@ -12923,9 +12923,9 @@ DBM__FN bool dbm__command_received(dbm__work *w, const char *site, dbm_row **out
     dbm__rows_reset(w, &w->one, site);
     if (!dbm__command_lane(w, &row->op, DBM_OP_RECEIVE, NULL, 0, false, site, st)) return false;
     if (DBM__UNLIKELY(*st != DBM_OK || row->op.result == NULL)) return true;
-    row->open = row->standing = true;
+    dbm__row_stand(row);
+    row->open = true;
     row->fresh = false;
-    row->number = 1;
     w->open_rows++;
     if (DBM__LIKELY(row->op.row)) *out = row;
     else dbm__rows_close(&w->one);
@@ -12994,12 +12994,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         if (rows != &call.work->one) dbm__rows_spare(call.work, rows);
         return dbm__call_end(&call, st); }
     rows->row.owns_session = call.owns;
-    if (rows == &call.work->one) {
-        rows->row.fresh = rows->row.op.row && rows->row.op.result != NULL;
-        rows->row.ended = rows->row.op.result == NULL;
-        rows->row.open = true;
-        if (rows->row.op.result != NULL) call.work->open_rows++;
-    } else { dbm__rows_opened(call.work, rows); }
+    dbm__rows_opened(call.work, rows);
     st = dbm_rows_next(rows, out);
     if (st == DBM_OK) return DBM_OK;
     if (st != DBM_DONE) {
@@ -13030,19 +13025,18 @@ static DBM__NOINLINE dbm_status dbm__exec_given(dbm_session *on, const char *sit
     st = dbm__given_read(call.work, &given, values, &count, &named, site);
     if (DBM__LIKELY(st == DBM_OK)) st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
     return call.owns ? dbm__call_end(&call, st) : st; }
-DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
+DBM__DEF DBM__HOT dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap; dbm_status st; dbm__work *w;
     if (DBM__LIKELY(on != NULL && on->step != DBM__ON_DATABASE && sql != NULL && (w = dbm__work_of(on)) != NULL && dbm__exec_lane(w))) {
         dbm__entry *e = dbm__cache_known(&w->slot.connection, sql);
-        if (DBM__LIKELY(e != NULL && e->quick && e->uses == 0)) {
+        if (DBM__LIKELY(e != NULL && e->uses == 0)) {
             dbm_value values[DBM__LANE_VALUES]; int count;
             va_start(ap, codes);
             count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
             va_end(ap);
-            if (DBM__LIKELY(count == e->prepared.parameters)) {
-                e->uses = 1;
+            if (DBM__LIKELY(count == e->quick)) {
                 dbm__cache_hit(&w->slot.connection, e);
-                return dbm__exec_quick(w, e, values, count, site); } } }
+                return dbm__exec_quick(w, e, 0, values, count, site); } } }
     va_start(ap, codes);
     st = dbm__exec_given(on, site, false, sql, dbm__given_list(codes, &ap));
     va_end(ap);
@@ -13150,18 +13144,16 @@ static DBM__NOINLINE dbm_status dbm__stmt_exec_given(const char *site, dbm_state
     rc = dbm__given_read(st->work, &given, values, &count, &named, site);
     if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
     return send ? DBM_OK : rc; /* it sticks */ }
-DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
+DBM__DEF DBM__HOT dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc != DBM_OK) return rc;
-    if (DBM__LIKELY(dbm__exec_lane(st->work) && st->entry != NULL && st->entry->quick && st->entry->uses == 1)) {
+    if (DBM__LIKELY(dbm__exec_lane(st->work) && st->entry != NULL && st->entry->uses == 1)) {
         dbm_value values[DBM__LANE_VALUES]; int count;
         va_start(ap, codes);
         count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
         va_end(ap);
-        if (DBM__LIKELY(count == st->entry->prepared.parameters)) {
-            st->entry->uses = 2;
-            return dbm__exec_quick(st->work, st->entry, values, count, site); } }
+        if (DBM__LIKELY(count == st->entry->quick)) return dbm__exec_quick(st->work, st->entry, 1, values, count, site); }
     va_start(ap, codes);
     rc = dbm__stmt_exec_given(site, st, false, dbm__given_list(codes, &ap));
     va_end(ap);
@@ -13267,7 +13259,15 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
         if (w->spare_rows == NULL) w->last_spare_rows = NULL;
         w->spare_rows_count--;
         return rows; }
-    return (dbm_rows *)dbm__alloc_zero(w->db->host, sizeof *rows); }
+    rows = (dbm_rows *)dbm__alloc_zero(w->db->host, sizeof *rows);
+    if (rows != NULL) dbm__rows_init(w, rows);
+    return rows; }
+static dbm_status dbm__no_columns(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+    (void)c; (void)op; (void)i; (void)out;
+    return DBM_E_UNSUPPORTED; }
+DBM__FN void dbm__rows_init(dbm__work *w, dbm_rows *rows) {
+    rows->row.work = w;
+    rows->row.column = w->db->adapter->column != NULL ? w->db->adapter->column : dbm__no_columns; }
 /* Copies of what the adapter gives without a NUL, for the row in hand. */
 typedef struct dbm__kept { struct dbm__kept *next; char data[1]; } dbm__kept;
 static DBM__NOINLINE void dbm__row_drop_kept(dbm_row *row) {
@@ -13292,12 +13292,12 @@ static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
     return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent"); }
 DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
     dbm_row *row = &rows->row;
-    row->work = w;
     row->entry = NULL;
     row->number = 0;
     row->gen = w->gen;
     row->site = site;
-    row->ended = row->held = row->looping = row->owns_session = row->standing = false; }
+    row->ended = row->held = row->looping = row->owns_session = false;
+    dbm__row_leave(row); }
 /* A command has answered: its rows, if any, stand before the first one. */
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
     dbm_row *row = &rows->row;
@@ -13313,7 +13313,8 @@ static void dbm__rows_finish(dbm_rows *rows) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
     row->ended = true;
-    row->standing = row->fresh = false;
+    row->fresh = false;
+    dbm__row_leave(row);
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->op.result != NULL) {
         row->op.kind = DBM_OP_FINISH;
@@ -13395,53 +13396,38 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
             dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
             return dbm__work_fail(w, site); } }
     row = &rows->row;
-    row->work = w;
-    row->number = 0;
-    row->gen = w->gen;
-    row->site = site;
-    row->ended = row->held = row->looping = row->owns_session = row->standing = false;
+    dbm__rows_reset(w, rows, site);
     row->op.one_row = one;
     rc = dbm__work_run(w, sql, st, named, site, values, count, &row->op, &row->entry, keep);
     if (DBM__UNLIKELY(rc != DBM_OK)) {
         row->entry = NULL;
         row->op.result = NULL;
-        if (!one) { dbm__rows_spare(w, rows); }
+        if (!one) dbm__rows_spare(w, rows);
         return rc; }
-    row->fresh = row->op.row;
-    row->open = true;
-    if (row->op.result != NULL) {
-        w->open_rows++;
-    } else { /* a statement without rows */
+    dbm__rows_opened(w, rows);
+    if (row->op.result == NULL) { /* a statement without rows */
         dbm__cache_give(&w->slot.connection, row->entry);
-        row->entry = NULL;
-        row->fresh = false;
-        row->ended = true; }
-    if (!one) { rows->next = w->rows; w->rows = rows; }
+        row->entry = NULL; }
     *out = rows;
     return DBM_OK; }
-DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
+DBM__FN DBM__NOINLINE bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) {
     dbm_row *row = &rows->row;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
         row->fresh = false;
-        row->standing = true;
-        row->number = 1;
+        row->number = 0;
+        dbm__row_stand(row);
         *st = DBM_OK;
         return true; }
-    if (row->ended || row->op.result == NULL) {
-        row->ended = true;
-        row->standing = false;
-        *st = DBM_DONE;
-        return true; }
-    return false; }
-DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) { return dbm__rows_known(rows, st); }
-DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reported) {
+    if (row->op.result != NULL) return false;
+    row->ended = true;
+    dbm__row_leave(row);
+    *st = DBM_DONE;
+    return true; }
+static dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reported) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
-    if (DBM__LIKELY(st == DBM_OK)) {
-        row->number++;
-        row->standing = true;
-        return DBM_OK; }
+    if (st == DBM_OK) return dbm__row_stand(row), DBM_OK;
     if (st == DBM_DONE) {
         if (row->entry != NULL && row->entry->prepared.writes && row->op.affected >= 0) w->affected = row->op.affected;
         dbm__rows_finish(rows);
@@ -13455,29 +13441,23 @@ DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reporte
         if (unsettled) dbm__work_doubt(w, st); }
     return dbm__work_fail(w, row->site); }
 DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st) { return dbm__rows_got(rows, st, true); }
+/* .fetch gave no row: it could not, or there is none. */
+static DBM__NOINLINE dbm_status dbm__rows_else(dbm_rows *rows, dbm_status st) {
+    bool reported = st == DBM_E_UNSUPPORTED;
+    if (reported) st = dbm__op_run(&rows->row.work->slot.connection, &rows->row.op);
+    return dbm__rows_got(rows, st, reported); }
 /* The next row, without the checks of the public call. */
-static dbm_status dbm__rows_advance(dbm_rows *rows) {
+DBM__INLINE dbm_status dbm__rows_advance(dbm_rows *rows) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
     const dbm_adapter *a = w->db->adapter;
-    bool reported = false;
     dbm_status st;
-    if (dbm__rows_known(rows, &st)) return st;
+    if (DBM__UNLIKELY(row->fresh || row->op.result == NULL || row->kept != NULL) && dbm__rows_at_hand(rows, &st)) return st;
     row->op.kind = DBM_OP_FETCH;
     if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
     st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
-    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) { st = dbm__op_run(&w->slot.connection, &row->op); reported = true; }
-    return dbm__rows_got(rows, st, reported); }
-static dbm_status dbm__query_given(dbm_session *on, int kind, dbm_rows **rows, const char *site, const char *sql, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES]; bool named; int count; dbm__call call; dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__call_begin(&call, on, kind, site);
-    if (st != DBM_OK) return st;
-    st = dbm__given_read(call.work, &given, values, &count, &named, site);
-    if (st == DBM_OK) st = dbm__work_query(call.work, sql, NULL, values, count, named, false, site, rows);
-    if (st != DBM_OK) return call.owns ? dbm__call_end(&call, st) : st;
-    (*rows)->row.owns_session = call.owns;
+    if (DBM__UNLIKELY(st != DBM_OK)) return dbm__rows_else(rows, st);
+    dbm__row_stand(row);
     return DBM_OK; }
 /* The first row of a query: on a session in its own place, on a database in a cursor that holds the connection. */
 static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statement *prepared, dbm_value *values, int count, bool named, const char *site,
@@ -13495,9 +13475,32 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     if (st == DBM_DONE) {
         st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
     return call->owns ? dbm__call_end(call, st) : st; }
-DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) DBM__PASS_ON(dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, given))
+/* A query by text (kind: DBM__KIND_CALL or _ROWS) or by handle (-1): all rows, or, with `row`, the first one. */
+static DBM__NOINLINE dbm_status dbm__query_given(dbm_session *on, dbm_statement *prepared, int kind, bool one, dbm_rows **rows, dbm_row **row, const char *site,
+                                                 const char *sql, dbm__given given) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named;
+    int count;
+    dbm__call call;
+    dbm_status st;
+    if (one ? row == NULL : rows == NULL) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_%squery%s is NULL", kind < 0 ? "stmt_" : "", one ? "_one: row" : ": rows"); }
+    if (one) *row = NULL;
+    else *rows = NULL;
+    call.owns = false;
+    st = kind < 0 ? dbm__statement_ready(prepared, site) : dbm__call_begin(&call, on, kind, site);
+    if (st != DBM_OK) return st;
+    if (kind < 0) call.work = prepared->work;
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    if (st == DBM_OK && one) return dbm__one_values(&call, sql, prepared, values, count, named, site, row);
+    if (st == DBM_OK) st = dbm__work_query(call.work, sql, prepared, values, count, named, false, site, rows);
+    if (st != DBM_OK) return dbm__call_end(&call, st);
+    (*rows)->row.owns_session = call.owns;
+    return DBM_OK; }
+DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...)
+    DBM__PASS_ON(dbm__query_given(on, NULL, DBM__KIND_ROWS, false, rows, NULL, site, sql, given))
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
-    return dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_array(values, count)); }
+    return dbm__query_given(on, NULL, DBM__KIND_ROWS, false, rows, NULL, site, sql, dbm__given_array(values, count)); }
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
@@ -13515,97 +13518,81 @@ static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, con
     st = dbm__work_renew(w) == DBM_OK ? dbm__one_values(&call, sql, NULL, values, count, false, site, out) : dbm__work_fail(w, site);
     dbm__free(w->db->host, sql);
     return st; }
-/* The short way ended without a row in hand: one may have to be fetched, the connection may have to be replaced, or it failed. */
-static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_status rc, const char *site, dbm_row **out) {
+/* The short way ended without a row in hand: one may have to be fetched, the connection may have to be replaced, or it failed. *out is the row all the same
+ * where it was fetched. `first`: nothing came before it in this transaction. */
+static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_status rc, bool first, const char *site, dbm_row **out) {
     dbm_op *op = &w->one.row.op;
     *out = NULL;
     if (rc == DBM_OK && op->result != NULL) {
         op->kind = DBM_OP_FETCH;
         rc = dbm__op_run(&w->slot.connection, op);
-        op->row = rc == DBM_OK;
         if (rc == DBM_OK) return DBM_OK;
     } else if (rc != DBM_OK && rc != DBM_DONE && (w->in_transaction || w->no_transaction) && w->db->adapter->start == NULL) {
         dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN, or dbm__op_run, has said it */ }
-    if (op->result != NULL) {
-        dbm_error_info kept = dbm__self()->last;
-        op->kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, op);
-        op->result = NULL;
-        dbm__self()->last = kept; }
+    dbm__op_drop(&w->slot.connection, op);
+    w->one.row.open = false;
+    dbm__row_leave(&w->one.row);
+    w->open_rows--;
     if (rc == DBM_OK || rc == DBM_DONE) {
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
-    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) { return dbm__lane_again(w, e, site, out); }
+    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, first || w->no_transaction, false)) { return dbm__lane_again(w, e, site, out); }
     dbm__statement_failed(w, e->text, site);
     dbm__cache_give(&w->slot.connection, e);
     return rc; }
-/* `e` is taken, its use counted. */
+/* Counts a use of `e` beside the `own` ones that it has, and an open row, if the short way is free for it. The row of before ends, now or, where it is
+ * of this very statement, as that is executed. */
+DBM__INLINE bool dbm__lane_take(dbm__work *w, dbm__entry *e, int own) {
+    dbm_row *row = &w->one.row;
+    if (row->open) {
+        if (DBM__LIKELY(row->entry == e) && DBM__LIKELY(w->restarts) && DBM__LIKELY(row->kept == NULL) && DBM__LIKELY(e->uses == own + 1)) return true;
+        e->uses++; /* so that it stays */
+        dbm__lane_close_one(w);
+        e->uses--; }
+    if (DBM__UNLIKELY(e->uses != own && e->prepared.single) || DBM__UNLIKELY(w->open_rows != 0 && w->db->one_result)) return false;
+    e->uses++;
+    w->open_rows++;
+    row->op.result = NULL;
+    return true; }
+/* `e` is taken. */
 DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site, dbm_row **out) {
     dbm_row *row = &w->one.row;
-    dbm_op *op = &row->op;
-    dbm_status rc;
-    op->kind = DBM_OP_EXECUTE;
-    op->sql = e->prepared.sql;
-    op->sql_size = e->prepared.sql_size;
-    op->values = values;
-    op->value_count = count;
-    op->prepared = &e->prepared;
-    op->deadline_us = INT64_MAX;
-    op->result = NULL;
-    op->row = op->settled = op->ended = false;
-    op->affected = op->last_id = -1;
-    op->columns = 0;
-    op->one_row = true;
-    w->top->ran = true;
-    row->ended = false;
-    dbm__store(&w->slot.statements, w->slot.statements + 1u);
-    if (DBM__UNLIKELY(!w->in_transaction && !w->no_transaction)) {
-        row->ended = true; /* nothing came before it in this transaction */
-        rc = dbm__work_start(w, false, site);
-        if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_else(w, e, rc, site, out); }
-    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, op) : dbm__op_run(&w->slot.connection, op);
-    if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) { rc = dbm__lane_else(w, e, rc, site, out); if (rc != DBM_OK || *out != NULL) return rc; }
-    row->work = w;
-    row->gen = w->gen;
+    dbm_status rc = DBM_OK;
+    bool first = DBM__UNLIKELY(!w->in_transaction) && !w->no_transaction;
+    dbm__lane_op(w, e, values, count);
+    row->op.one_row = true;
+    row->site = site;
+    if (DBM__UNLIKELY(first)) rc = dbm__work_start(w, false, site);
+    if (DBM__LIKELY(rc == DBM_OK)) rc = w->lane(&w->slot.connection, &row->op);
+    if (DBM__UNLIKELY(rc != DBM_OK || !row->op.row) && ((rc = dbm__lane_else(w, e, rc, first, site, out)) != DBM_OK || *out != NULL)) return rc;
     row->entry = e;
     row->number = 1;
-    row->site = site;
+    row->readable = row->op.columns;
+    row->gen = w->gen;
     row->open = row->standing = true;
     row->fresh = row->ended = row->held = row->looping = row->owns_session = false;
-    w->open_rows++;
     *out = row;
     return DBM_OK; }
-static DBM__NOINLINE dbm_status dbm__query_one_given(dbm_session *on, dbm_row **row, const char *site, const char *sql, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES]; bool named; int count; dbm__call call; dbm_status st;
-    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
-    *row = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st != DBM_OK) return st;
-    st = dbm__given_read(call.work, &given, values, &count, &named, site);
-    return st == DBM_OK ? dbm__one_values(&call, sql, NULL, values, count, named, site, row) : dbm__call_end(&call, st); }
-DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
+DBM__DEF DBM__HOT dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
     dbm__work *w; va_list ap; dbm_status st;
     if (DBM__LIKELY(on != NULL && row != NULL && on->step != DBM__ON_DATABASE && (w = dbm__work_of(on)) != NULL && dbm__lane_open(w) && sql != NULL)) {
         dbm_value values[DBM__LANE_VALUES]; int count;
         va_start(ap, codes);
         count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
         va_end(ap);
-        if (DBM__LIKELY(count >= 0)) {
+        {
             dbm__entry *e = dbm__cache_known(&w->slot.connection, sql); /* before the row goes: the text may be the row's */
-            if (DBM__LIKELY(e != NULL && e->plain && e->prepared.parameters == count)) {
-                e->uses++;
-                if (w->one.row.open) dbm__lane_close_one(w);
-                if (DBM__LIKELY((e->uses == 1 || !e->prepared.single) && !(w->open_rows != 0 && w->db->one_result))) {
+            if (DBM__LIKELY(e != NULL && e->plain == count)) {
+                if (DBM__LIKELY(dbm__lane_take(w, e, 0))) {
                     dbm__cache_hit(&w->slot.connection, e);
                     return dbm__lane_one(w, e, values, count, site, row); }
-                e->uses--; /* others read it, so that it stays */
-                sql = e->text; } } }
+                sql = e->text; /* which stays */ } } }
     va_start(ap, codes);
-    st = dbm__query_one_given(on, row, site, sql, dbm__given_list(codes, &ap));
+    st = dbm__query_given(on, NULL, DBM__KIND_CALL, true, NULL, row, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
 DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *site, const char *sql, const dbm_value *values, int count) {
-    return dbm__query_one_given(on, row, site, sql, dbm__given_array(values, count)); }
+    return dbm__query_given(on, NULL, DBM__KIND_CALL, true, NULL, row, site, sql, dbm__given_array(values, count)); }
 static void dbm__loop_push(dbm_rows *rows) {
     dbm__thread *self = dbm__self();
     rows->within = (dbm__work *)self->open;
@@ -13633,34 +13620,18 @@ DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sq
     dbm_rows *rows = NULL;
     va_list ap;
     va_start(ap, codes);
-    (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_list(codes, &ap));
+    (void)dbm__query_given(on, NULL, DBM__KIND_CALL, false, &rows, NULL, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return dbm__cursor_of(rows); }
 DBM__DEF dbm__cursor dbm__eachv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_array(values, count));
+    (void)dbm__query_given(on, NULL, DBM__KIND_CALL, false, &rows, NULL, site, sql, dbm__given_array(values, count));
     return dbm__cursor_of(rows); }
-static dbm_status dbm__stmt_query_given(const char *site, dbm_statement *prepared, dbm_rows **rows, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES]; bool named; int count; dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
-    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows) : st; }
-DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) DBM__PASS_ON(dbm__stmt_query_given(site, prepared, rows, given))
+DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...)
+    DBM__PASS_ON(dbm__query_given(NULL, prepared, -1, false, rows, NULL, site, NULL, given))
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
-    return dbm__stmt_query_given(site, prepared, rows, dbm__given_array(values, count)); }
-static DBM__NOINLINE dbm_status dbm__stmt_query_one_given(const char *site, dbm_statement *prepared, dbm_row **row, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES]; bool named; int count; dbm__call call; dbm_status st;
-    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
-    *row = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
-    if (st != DBM_OK) return st;
-    memset(&call, 0, sizeof call);
-    call.work = prepared->work;
-    return dbm__one_values(&call, NULL, prepared, values, count, named, site, row); }
-DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
+    return dbm__query_given(NULL, prepared, -1, false, rows, NULL, site, NULL, dbm__given_array(values, count)); }
+DBM__DEF DBM__HOT dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap; dbm_status st;
     if (DBM__LIKELY(prepared != NULL && row != NULL)) {
         dbm__work *w = prepared->work;
@@ -13670,28 +13641,25 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
             va_start(ap, codes);
             count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
             va_end(ap);
-            if (DBM__LIKELY(count >= 0)) {
+            {
                 dbm__entry *e = prepared->entry;
-                if (w->one.row.open) dbm__lane_close_one(w);
-                if (DBM__LIKELY(e != NULL && e->uses == 1 && e->plain && e->prepared.parameters == count && !(w->open_rows != 0 && w->db->one_result))) {
-                    e->uses = 2;
-                    return dbm__lane_one(w, e, values, count, site, row); } } } }
+                if (DBM__LIKELY(e != NULL && e->plain == count) && DBM__LIKELY(dbm__lane_take(w, e, 1))) return dbm__lane_one(w, e, values, count, site, row); } } }
     va_start(ap, codes);
-    st = dbm__stmt_query_one_given(site, prepared, row, dbm__given_list(codes, &ap));
+    st = dbm__query_given(NULL, prepared, -1, true, NULL, row, site, NULL, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
 DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepared, dbm_row **row, const dbm_value *values, int count) {
-    return dbm__stmt_query_one_given(site, prepared, row, dbm__given_array(values, count)); }
+    return dbm__query_given(NULL, prepared, -1, true, NULL, row, site, NULL, dbm__given_array(values, count)); }
 DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, const char *codes, ...) {
     dbm_rows *rows = NULL;
     va_list ap;
     va_start(ap, codes);
-    (void)dbm__stmt_query_given(site, prepared, &rows, dbm__given_list(codes, &ap));
+    (void)dbm__query_given(NULL, prepared, -1, false, &rows, NULL, site, NULL, dbm__given_list(codes, &ap));
     va_end(ap);
     return dbm__cursor_of(rows); }
 DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    (void)dbm__stmt_query_given(site, prepared, &rows, dbm__given_array(values, count));
+    (void)dbm__query_given(NULL, prepared, -1, false, &rows, NULL, site, NULL, dbm__given_array(values, count));
     return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     dbm_status st;
@@ -13703,11 +13671,13 @@ DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     st = dbm__rows_advance(rows);
     if (st == DBM_OK && row != NULL) *row = &rows->row;
     return st; }
-DBM__DEF bool dbm__row_step(dbm_row *row) {
-    dbm_rows *rows = (dbm_rows *)(void *)row;
-    if (DBM__UNLIKELY(row->open && dbm__row_forked(row))) { dbm__row_of_parent(row); return false; }
-    if (DBM__UNLIKELY(dbm__load(&row->work->trouble) != 0) && dbm__work_trouble(row->work, row->site) != DBM_OK) return false;
-    return row->open && dbm__rows_advance(rows) == DBM_OK; }
+/* Something stands between a loop and its next row; what, is this thread's last failure. */
+static DBM__NOINLINE bool dbm__row_steps(dbm_row *row) {
+    if (row->open && dbm__row_forked(row)) return dbm__row_of_parent(row), false;
+    return (dbm__load(&row->work->trouble) == 0 || dbm__work_trouble(row->work, row->site) == DBM_OK) && row->open; }
+DBM__DEF DBM__HOT bool dbm__row_step(dbm_row *row) {
+    if (DBM__UNLIKELY(!row->open || dbm__row_forked(row) || dbm__load(&row->work->trouble) != 0) && !dbm__row_steps(row)) return false;
+    return dbm__rows_advance((dbm_rows *)(void *)row) == DBM_OK; }
 DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     dbm__work *w; bool owns;
     if (rows == NULL || !rows->row.open) return;
@@ -13753,41 +13723,36 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "row %l: %s", row->number, text); }
     if (row->copied != NULL) return status; /* the session may be at another call, on a worker */
     return dbm__work_fail(row->work, row->site); }
-static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *out) {
+/* Why a column can't be read: `st` is what the adapter said, or DBM_OK when it was not asked. */
+static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_status st, dbm_value *out) {
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
-    if (row->copied != NULL && i >= 0 && i < row->op.columns) { *out = row->copied[i]; return DBM_OK; }
-    if (!row->open || !DBM__STANDS(row)) {
+    if (st != DBM_OK) { dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st); return dbm__work_fail(row->work, row->site); }
+    if (!row->open || !row->standing) {
         if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top);
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
                          "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
         if (row->work != NULL && row->gen == row->work->gen) return dbm__work_fail(row->work, row->site); /* of a session that is still open */
         return DBM_E_MISUSE; }
-    if (i < 0 || i >= row->op.columns) {
-        return dbm__row_fail(row, DBM_E_RANGE, -1, "there is no column %d; columns are 0 to %d", i, row->op.columns - 1); }
-    dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, DBM_E_UNSUPPORTED);
-    return dbm__work_fail(row->work, row->site); }
+    return dbm__row_fail(row, DBM_E_RANGE, -1, "there is no column %d; columns are 0 to %d", i, row->op.columns - 1); }
 DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
-    dbm_status st;
-    if (DBM__UNLIKELY(row == NULL || !row->standing || (unsigned)i >= (unsigned)row->op.columns || row->work->db->adapter->column == NULL)) {
-        return dbm__column_bad(row, i, out); }
-    st = row->work->db->adapter->column(&row->work->slot.connection, &row->op, i, out);
-    if (DBM__UNLIKELY(st != DBM_OK)) {
-        *out = dbm_null();
-        dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
-        return dbm__work_fail(row->work, row->site); }
-    return DBM_OK; }
+    dbm_status st = DBM_OK;
+    if (DBM__LIKELY(row != NULL) && DBM__LIKELY((unsigned)i < (unsigned)row->readable)
+        && DBM__LIKELY((st = row->column(&row->work->slot.connection, &row->op, i, out)) == DBM_OK)) return DBM_OK;
+    return dbm__column_bad(row, i, st, out); }
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
-    dbm_status st;
-    if (row == NULL || !DBM__STANDS(row)) return dbm__column_bad(row, 0, out);
-    if (!(row->work->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) {
-        *out = dbm_null();
-        return dbm__row_fail(row, DBM_E_UNSUPPORTED, -1, "the rows of a backend of type %q are no documents", row->work->db->adapter->type); }
-    st = row->work->db->adapter->column(&row->work->slot.connection, &row->op, which, out);
-    if (st == DBM_OK) return DBM_OK;
-    *out = dbm_null();
-    dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
-    return dbm__work_fail(row->work, row->site); }
+    dbm_status st = DBM_OK;
+    if (row != NULL && row->standing) {
+        if (!(row->work->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) {
+            *out = dbm_null();
+            return dbm__row_fail(row, DBM_E_UNSUPPORTED, -1, "the rows of a backend of type %q are no documents", row->work->db->adapter->type); }
+        st = row->column(&row->work->slot.connection, &row->op, which, out);
+        if (st == DBM_OK) return DBM_OK; }
+    return dbm__column_bad(row, 0, st, out); }
+static dbm_status dbm__copied_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+    (void)c;
+    *out = ((const dbm_row *)(const void *)((const char *)op - offsetof(dbm_row, op)))->copied[i];
+    return DBM_OK; }
 DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site) {
     dbm__work *w = row->work;
     int i, n = row->op.columns;
@@ -13801,26 +13766,16 @@ DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site) {
     if (i < n || dbm__keep_values(w, copy, values, 2 * n, &copy->row.copied) != DBM_OK) { dbm__rows_spare(w, copy); return row; }
     copy->row.op.columns = n;
     copy->row.op.result = NULL;
-    copy->row.number = 1;
+    copy->row.column = dbm__copied_column;
     dbm__rows_opened(w, copy);
+    dbm__row_stand(&copy->row);
     copy->row.ended = false; /* it ends with its call */
     return &copy->row; }
-DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
+DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
     dbm_value v; dbm__why why;
     int64_t x = 0;
-    if (DBM__UNLIKELY(dbm__column(row, i, &v) != DBM_OK)) return 0;
-    if (DBM__LIKELY(v.type == DBM_TYPE_INT)) return v.as.integer;
-    if (dbm__to_int(&v, INT64_MIN, INT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
+    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_timestamp(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x; }
-/* A column as another type. */
-#define DBM__ROW_AS(type, name, conversion) DBM__DEF type name(dbm_row *row, int i) { dbm_value v; dbm__why why; type x = 0; \
-        if (dbm__column(row, i, &v) == DBM_OK && conversion != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text); \
-        return x; }
-DBM__ROW_AS(uint64_t, dbm_row_uint, dbm__to_uint(&v, UINT64_MAX, &x, &why))
-DBM__ROW_AS(double, dbm_row_double, dbm__to_double(&v, &x, &why))
-DBM__ROW_AS(bool, dbm_row_bool, dbm__to_bool(&v, &x, &why))
-DBM__ROW_AS(int64_t, dbm_row_timestamp, dbm__to_timestamp(&v, &x, &why))
-#undef DBM__ROW_AS
 /* 64 bytes of the cursor's own for a number that is written out. NULL: no memory, which sticks. */
 static char *dbm__row_block(dbm_row *row, int i) {
     if (i >= row->texts_columns) {
@@ -13832,7 +13787,7 @@ static char *dbm__row_block(dbm_row *row, int i) {
         row->texts = block;
         row->texts_columns = row->op.columns; }
     return row->texts + (size_t)i * 64u; }
-DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
+DBM__DEF DBM__HOT const char *dbm_row_text(dbm_row *row, int i) {
     dbm_value v; char *block; size_t size;
     if (DBM__UNLIKELY(dbm__column(row, i, &v) != DBM_OK)) return "";
     if (DBM__LIKELY(v.type == DBM_TYPE_TEXT)) return v.as.text.data;
@@ -13893,18 +13848,23 @@ static void dbm__target_clear(const dbm_target *t) {
     dbm__to_target(&v, t, block, sizeof block, &why); }
 /* What needs no conversion. */
 DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
-    if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
-    else if (v->type == DBM_TYPE_TEXT && t->kind == DBM__TO_TEXT) memcpy(t->to, &v->as.text.data, sizeof v->as.text.data);
-    else if (v->type == DBM_TYPE_DOUBLE && t->kind == DBM__TO_REAL && t->size == sizeof v->as.real) memcpy(t->to, &v->as.real, sizeof v->as.real);
-    else if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof(int32_t) && v->as.integer == (int32_t)v->as.integer) {
-        int32_t x = (int32_t)v->as.integer;
-        memcpy(t->to, &x, sizeof x);
-    } else return false;
+    if (v->type == DBM_TYPE_INT) {
+        if (DBM__UNLIKELY(t->kind != DBM__TO_INT)) return false;
+        if (DBM__LIKELY(t->size == sizeof v->as.integer)) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
+        else if (t->size == sizeof(int32_t) && v->as.integer == (int32_t)v->as.integer) *(int32_t *)t->to = (int32_t)v->as.integer;
+        else return false;
+    } else if (v->type == DBM_TYPE_TEXT) {
+        if (DBM__UNLIKELY(t->kind != DBM__TO_TEXT)) return false;
+        memcpy(t->to, &v->as.text.data, sizeof v->as.text.data);
+    } else {
+        if (DBM__UNLIKELY(v->type != DBM_TYPE_DOUBLE || t->kind != DBM__TO_REAL || t->size != sizeof v->as.real)) return false;
+        memcpy(t->to, &v->as.real, sizeof v->as.real); }
     return true; }
 /* One target of a scan, which is not simply a copy. */
-static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v, const dbm_target *t) {
+static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_status st, dbm_value *v, const dbm_target *t) {
     char *block = NULL;
-    dbm__why why; dbm_status st;
+    dbm__why why;
+    if (st != DBM_OK) { dbm__target_clear(t); return dbm__column_bad(row, i, st, v); }
     if (t->kind == DBM__TO_TEXT && v->type == DBM_TYPE_BLOB) {
         v->as.text.data = dbm__row_keep(row, v->as.text.data, v->as.text.size);
         if (v->as.text.data == NULL) { dbm__target_clear(t); return DBM_E_NOMEM; }
@@ -13915,20 +13875,32 @@ static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v,
             return DBM_E_NOMEM; } }
     st = dbm__to_target(v, t, block, block != NULL ? 64u : 0u, &why);
     return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text); }
-DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
+/* A column of another type, as what the caller asked for. */
+static DBM__NOINLINE dbm_status dbm__row_into(dbm_row *row, int i, dbm_value *v, int kind, size_t size, void *to) {
+    const dbm_target t = { kind, size, to };
+    return dbm__scan_one(row, i, DBM_OK, v, &t); }
+#define DBM__GETTER(name, out_type, value_type, kind, field) DBM__DEF DBM__HOT out_type name(dbm_row *row, int i) { dbm_value v; out_type x; \
+        if (DBM__UNLIKELY(dbm__column(row, i, &v) != DBM_OK)) return 0; \
+        if (DBM__LIKELY(v.type == value_type)) return (out_type)v.as.field; \
+        dbm__row_into(row, i, &v, kind, sizeof x, &x); return x; }
+DBM__GETTER(dbm_row_int, int64_t, DBM_TYPE_INT, DBM__TO_INT, integer)
+DBM__GETTER(dbm_row_uint, uint64_t, DBM_TYPE_UINT, DBM__TO_UINT, uinteger)
+DBM__GETTER(dbm_row_double, double, DBM_TYPE_DOUBLE, DBM__TO_REAL, real)
+DBM__GETTER(dbm_row_bool, bool, DBM_TYPE_BOOL, DBM__TO_BOOL, integer)
+#undef DBM__GETTER
+DBM__DEF DBM__HOT dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
-    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns) && (row == NULL || !DBM__STANDS(row) || count != row->op.columns)) {
+    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns)) {
         dbm_value v;
         for (i = 0; i < count; i++) dbm__target_clear(&targets[i]);
-        if (row == NULL || !DBM__STANDS(row)) return dbm__column_bad(row, 0, &v);
+        if (row == NULL || !row->standing) return dbm__column_bad(row, 0, DBM_OK, &v);
         return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns); }
-    for (i = 0; i < count; i++) {
-        const dbm_target *t = &targets[i];
+    for (i = 0; i < count; i++, targets++) {
         dbm_value v;
-        dbm_status st = dbm__column(row, i, &v);
-        if (DBM__UNLIKELY(st != DBM_OK)) dbm__target_clear(t);
-        else if (DBM__UNLIKELY(!dbm__target_same(&v, t))) st = dbm__scan_one(row, i, &v, t);
+        dbm_status st = row->column(&row->work->slot.connection, &row->op, i, &v);
+        if (DBM__LIKELY(st == DBM_OK) && DBM__LIKELY(dbm__target_same(&v, targets))) continue;
+        st = dbm__scan_one(row, i, st, &v, targets);
         if (result == DBM_OK) result = st; }
     return result; }
 /* --- src/session/bulk.c --- */
@@ -14783,10 +14755,10 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
         dbm__putf(&text, "the pointer to the struct of model %q is NULL", model->name);
         wrong = true; }
     dbm__text_end(&text);
-    if (!wrong && (!row || !DBM__STANDS(row))) dbm__model_empty(model, (char *)record);
+    if (!wrong && (!row || !row->standing)) dbm__model_empty(model, (char *)record);
     if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL");
     if (wrong) return dbm__row_fail(row, DBM_E_MISUSE, -1, "dbm_scan_struct: %s", block);
-    if (!DBM__STANDS(row)) {
+    if (!row->standing) {
         (void)dbm_row_value(row, 0); /* says why there is none */
         return dbm__self()->last.status; }
     for (i = 0; i < model->field_count; i++) {
@@ -16063,6 +16035,19 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #else
 #  define DBM__SQLITE_OFFSET(db) (-1)
 #endif
+/* What runs for each statement and column is called past the linkage table, whose stubs are a cache line of code each. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__ELF__) && defined(__has_attribute) && !defined(SQLITE3EXT_H)
+#  if __has_attribute(__noplt__)
+#    define DBM__SQLITE_NEAR(f) extern __typeof__(f) f __attribute__((__noplt__));
+DBM__SQLITE_NEAR(sqlite3_step) DBM__SQLITE_NEAR(sqlite3_reset) DBM__SQLITE_NEAR(sqlite3_bind_int64) DBM__SQLITE_NEAR(sqlite3_bind_text64)
+DBM__SQLITE_NEAR(sqlite3_bind_double) DBM__SQLITE_NEAR(sqlite3_column_count) DBM__SQLITE_NEAR(sqlite3_column_value) DBM__SQLITE_NEAR(sqlite3_value_type)
+DBM__SQLITE_NEAR(sqlite3_value_int64) DBM__SQLITE_NEAR(sqlite3_value_text) DBM__SQLITE_NEAR(sqlite3_value_bytes) DBM__SQLITE_NEAR(sqlite3_value_double)
+DBM__SQLITE_NEAR(sqlite3_last_insert_rowid) DBM__SQLITE_NEAR(sqlite3_set_last_insert_rowid)
+#    if SQLITE_VERSION_NUMBER >= 3037000
+DBM__SQLITE_NEAR(sqlite3_changes64) DBM__SQLITE_NEAR(sqlite3_total_changes64)
+#    endif
+#  endif
+#endif
 #define DBM__SQLITE_LEXER (DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS)
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
@@ -16122,9 +16107,11 @@ typedef struct dbm__sqlite_statement {
     sqlite3_stmt *stmt;
     dbm__sqlite *q;
     int parameters;
+    int unbound;             /* the one that could not be bound, from 0 */
     int columns;             /* of the result in progress */
     bool writes, rows;
-    bool inserts;            /* INSERT, REPLACE, or WITH: may generate a key */
+    bool counts;             /* INSERT, REPLACE, UPDATE, DELETE, or WITH: SQLite counts what it changed, though that be nothing */
+    bool inserts;            /* of those INSERT, REPLACE, or WITH: may generate a key */
     bool reads_id;           /* calls last_insert_rowid(), which must then show the last key */
     bool random;             /* calls random(): another run would give other rows */
     /* Of the result in progress. */
@@ -16476,6 +16463,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     s->rows = sqlite3_column_count(stmt) > 0;
     if (s->writes) {
         s->inserts = dbm__sql_begins(sql, p->sql_size, DBM__SQLITE_LEXER, "INSERT REPLACE WITH ");
+        s->counts = s->inserts || dbm__sql_begins(sql, p->sql_size, DBM__SQLITE_LEXER, "UPDATE DELETE ");
         s->reads_id = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "LAST_INSERT_ROWID ");
     } else {
         s->random = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "RANDOM RANDOMBLOB "); }
@@ -16545,16 +16533,20 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
         return dbm__sqlite_value_refused(q, v, number); }
     return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_bind_failed(q, v, number, rc); }
-DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *stmt, const dbm_value *v, int count) {
+static DBM__HOT DBM__NOINLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *stmt, const dbm_value *v, int count) {
     int i;
     for (i = 1; i <= count; i++, v++) {
+        int rc = SQLITE_MISUSE;
         dbm_status status;
-        if (DBM__LIKELY(v->type == DBM_TYPE_INT)) {
-            if (DBM__LIKELY(sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
-        } else if (DBM__LIKELY(v->type == DBM_TYPE_TEXT && v->as.text.data != NULL)) {
-            if (DBM__LIKELY(sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK)) continue; }
+        if (DBM__LIKELY(v->type == DBM_TYPE_INT)) rc = sqlite3_bind_int64(stmt, i, v->as.integer);
+        else if (v->type == DBM_TYPE_TEXT && v->as.text.data != NULL) rc = sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8);
+#if DBM__FLOAT
+        else if (v->type == DBM_TYPE_DOUBLE && v->as.real == v->as.real) rc = sqlite3_bind_double(stmt, i, v->as.real);
+#endif
+        if (DBM__LIKELY(rc == SQLITE_OK)) continue;
+        s->unbound = i - 1;
         status = dbm__sqlite_bind_one(s->q, stmt, v, i);
-        if (DBM__UNLIKELY(status != DBM_OK)) return status; }
+        if (status != DBM_OK) return status; }
     return DBM_OK; }
 static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sqlite_statement *s, int rc) {
     dbm_status status = dbm__sqlite_fail(q, rc);
@@ -16564,18 +16556,18 @@ static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sql
 /* The value in a column. False: no memory. Reading a text may end in a failed allocation, which looks like NULL. */
 DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
     sqlite3_value *v = sqlite3_column_value(stmt, i);
+    int type = sqlite3_value_type(v);
     out->name = NULL;
-    switch (sqlite3_value_type(v)) {
-    case SQLITE_INTEGER:
+    if (DBM__LIKELY(type == SQLITE_INTEGER)) {
         out->type = DBM_TYPE_INT;
         out->as.integer = sqlite3_value_int64(v);
-        return true;
-    case SQLITE_TEXT:
+        return true; }
+    if (DBM__LIKELY(type == SQLITE_TEXT)) {
         out->type = DBM_TYPE_TEXT;
         out->as.text.data = (const char *)sqlite3_value_text(v);
         out->as.text.size = (size_t)sqlite3_value_bytes(v);
-        return DBM__LIKELY(out->as.text.data != NULL);
-    case SQLITE_FLOAT:
+        return DBM__LIKELY(out->as.text.data != NULL); }
+    if (type == SQLITE_FLOAT) {
 #if DBM__FLOAT
         out->type = DBM_TYPE_DOUBLE;
         out->as.real = sqlite3_value_double(v);
@@ -16586,18 +16578,15 @@ DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
         out->as.text.size = (size_t)sqlite3_value_bytes(v);
         return out->as.text.data != NULL;
 #endif
-    case SQLITE_BLOB:
-        out->type = DBM_TYPE_BLOB;
-        out->as.text.data = (const char *)sqlite3_value_blob(v);
-        out->as.text.size = (size_t)sqlite3_value_bytes(v);
-        if (out->as.text.data == NULL) {
-            if (out->as.text.size != 0) return false;
-            out->as.text.data = ""; }
-        return true;
-    default:
-        out->type = DBM_TYPE_NULL;
-        out->as.integer = 0;
-        return true; } }
+    }
+    out->type = type == SQLITE_BLOB ? DBM_TYPE_BLOB : DBM_TYPE_NULL;
+    out->as.integer = 0;
+    if (type != SQLITE_BLOB) return true;
+    out->as.text.data = (const char *)sqlite3_value_blob(v);
+    out->as.text.size = (size_t)sqlite3_value_bytes(v);
+    if (out->as.text.data != NULL) return true;
+    out->as.text.data = "";
+    return out->as.text.size == 0; }
 static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) { return (dbm_value *)(void *)((char *)row + DBM__ASIDE_ALIGNED(sizeof *row)); }
 static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
     if (s->row != NULL) {
@@ -16608,7 +16597,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s)
     s->ended = s->row == NULL;
     s->seen += s->row != NULL;
     return s->row != NULL ? DBM_OK : DBM_DONE; }
-static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
+static DBM__HOT dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     dbm__sqlite *q; int rc;
     (void)c;
@@ -16631,7 +16620,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_column_held(const dbm__sqlite_statem
     if ((unsigned)i < (unsigned)s->columns) *out = dbm__sqlite_cells(s->row)[i];
     else *out = dbm_null(); /* as SQLite has it */
     return DBM_OK; }
-static dbm_status dbm__sqlite_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+static DBM__HOT dbm_status dbm__sqlite_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     (void)c;
     if (DBM__UNLIKELY(s->row != NULL)) return dbm__sqlite_column_held(s, i, out);
@@ -16759,62 +16748,53 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
     op->row = false;
     dbm__sqlite_drop(s);
     return status; }
+static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given); }
+/* What comes before the first step. */
+DBM__INLINE dbm_status dbm__sqlite_ready(dbm__sqlite_statement *s, const dbm_op *op) {
+    dbm_status status;
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
+    status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
+    if (DBM__UNLIKELY(status != DBM_OK)) return status;
+    dbm__sqlite_enter(s->q, s->stmt, op->deadline_us);
+    s->touched = s->ended = s->held = false;
+    s->row = NULL;
+    return DBM_OK; }
+/* The rows end. */
+DBM__INLINE void dbm__sqlite_over(dbm__sqlite_statement *s, dbm_op *op) {
+    op->result = NULL;
+    sqlite3_reset(s->stmt); /* what it answers was reported by the step that failed */
+    if (DBM__UNLIKELY(s->aside.chunks != NULL)) dbm__sqlite_drop(s); }
 /* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO
  * NOTHING, DO UPDATE) does not show an older one; it is put back when no new one came, because SQL may ask for it
  * later. */
-static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
+static DBM__HOT DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite_statement *s, dbm_op *op) {
+    dbm__sqlite *q = s->q;
     sqlite3_int64 id = 0, key = 0;
-    int64_t total;
-    dbm_status status = DBM_OK;
+    int64_t total = 0;
+    dbm_status status = dbm__sqlite_ready(s, op);
     int rc;
+    if (DBM__UNLIKELY(status != DBM_OK)) return status;
     if (DBM__UNLIKELY(q->read_only || op->read_only)) {
         dbm__sqlite_leave(q);
         return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes"); }
-    total = DBM__SQLITE_TOTAL(q->db);
+    if (!s->counts) total = DBM__SQLITE_TOTAL(q->db);
     if (s->inserts && !s->reads_id) { id = sqlite3_last_insert_rowid(q->db); if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0); }
     rc = sqlite3_step(s->stmt);
     if (DBM__UNLIKELY(rc == SQLITE_BUSY)) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
     if (DBM__LIKELY(!s->rows)) {
-        while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
+        while (DBM__UNLIKELY(rc == SQLITE_ROW)) rc = sqlite3_step(s->stmt);
         op->result = NULL;
         op->columns = 0;
         op->row = false;
     } else if (rc == SQLITE_ROW || rc == SQLITE_DONE) { status = dbm__sqlite_returning(s, op, rc); rc = SQLITE_DONE; }
-    if (s->inserts) { key = sqlite3_last_insert_rowid(q->db); if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id); }
+    if (s->inserts) { key = sqlite3_last_insert_rowid(q->db); if (DBM__UNLIKELY(key == 0) && id != 0) sqlite3_set_last_insert_rowid(q->db, id); }
     if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_step_failed(q, s, rc);
     sqlite3_reset(s->stmt);
     dbm__sqlite_leave(q);
-    op->affected = DBM__SQLITE_TOTAL(q->db) != total ? DBM__SQLITE_CHANGES(q->db) : 0;
+    op->affected = s->counts || DBM__SQLITE_TOTAL(q->db) != total ? DBM__SQLITE_CHANGES(q->db) : 0;
     if (s->inserts && !(s->reads_id && op->affected == 0)) op->last_id = key;
     return status; }
-static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given); }
-static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
-    dbm__sqlite *q; dbm_status status; int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
-    status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
-    if (DBM__UNLIKELY(status != DBM_OK)) return status;
-    q = s->q;
-    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
-    s->touched = s->ended = s->held = false;
-    s->row = NULL;
-    if (s->writes) return dbm__sqlite_write(q, s, op);
-    op->affected = -1;
-    rc = sqlite3_step(s->stmt);
-    if (DBM__UNLIKELY(rc != SQLITE_ROW)) return dbm__sqlite_no_row(q, s, op, rc);
-    dbm__sqlite_leave(q);
-    s->seen = 1;
-    s->columns = op->columns = sqlite3_column_count(s->stmt); /* after the step: SQLite may have prepared it anew */
-    op->result = s;
-    op->row = true;
-    return DBM_OK; }
-static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
-    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
-    if (s == NULL) return DBM_OK;
-    op->result = NULL;
-    sqlite3_reset(s->stmt); /* what it answers was reported by the step that failed */
-    if (DBM__UNLIKELY(s->aside.chunks != NULL)) dbm__sqlite_drop(s);
-    return DBM_OK; }
 /* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bulk(dbm__sqlite *q, dbm_op *op) {
     if (q->read_only) return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
@@ -16828,25 +16808,16 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sql
     status = dbm__sqlite_step_failed(q, s, rc);
     /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
     return each_row && sqlite3_get_autocommit(q->db) ? dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status; }
-/* The statement with its values bound, run. */
-DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_statement *s, const dbm_op *op) {
-    int rc = sqlite3_step(s->stmt);
-    if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_bulk_failed(q, s, op->bulk->each_row, rc);
-    sqlite3_reset(s->stmt);
-    return DBM_OK; }
 static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
-    dbm_status status = DBM_OK;
-    int i, count = op->bulk->column_count;
+    dbm_status status = dbm__sqlite_bind(s, s->stmt, values, op->bulk->column_count);
+    int rc;
     (void)c;
-    for (i = 1; i <= count; i++, values++) {
-        if (DBM__LIKELY(values->type == DBM_TYPE_INT && sqlite3_bind_int64(s->stmt, i, values->as.integer) == SQLITE_OK)) continue;
-        status = dbm__sqlite_bind_one(s->q, s->stmt, values, i);
-        if (DBM__LIKELY(status == DBM_OK)) continue;
-        op->bulk->failed_column = i - 1;
-        return status; }
+    if (DBM__UNLIKELY(status != DBM_OK)) { op->bulk->failed_column = s->unbound; return status; }
     dbm__sqlite_enter(s->q, s->stmt, op->deadline_us);
-    status = dbm__sqlite_bulk_step(s->q, s, op);
+    rc = sqlite3_step(s->stmt);
+    if (DBM__LIKELY(rc == SQLITE_DONE)) sqlite3_reset(s->stmt);
+    else status = dbm__sqlite_bulk_failed(s->q, s, op->bulk->each_row, rc);
     dbm__sqlite_leave(s->q);
     return status; }
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
@@ -16857,16 +16828,19 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
         dbm_adapter_broken(c);
         return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open", q->base->path); }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */ }
+static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op);
+static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op);
 static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
     dbm_status status = dbm__sqlite_prepare(q, op);
     if (status != DBM_OK || op->prepared->data == NULL) return status;
-    return dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op); }
-static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op);
+    return dbm__sqlite_execute(q->c, op); }
 static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__sqlite_start_unprepared(q, op);
-    case DBM_OP_FINISH: return dbm__sqlite_finish(op);
+    case DBM_OP_FINISH:
+        if (op->result != NULL) dbm__sqlite_over((dbm__sqlite_statement *)op->result, op);
+        return DBM_OK;
     case DBM_OP_BEGIN: return dbm__sqlite_begin(q, op);
     case DBM_OP_COMMIT: return dbm__sqlite_commit(q, op);
     case DBM_OP_ROLLBACK: return dbm__sqlite_rollback(q, op);
@@ -16886,12 +16860,24 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
     case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break; }
     return DBM_E_UNSUPPORTED; }
+static DBM__HOT DBM__NOINLINE dbm_status dbm__sqlite_read(dbm__sqlite_statement *s, dbm_op *op) {
+    dbm_status status; int rc;
+    if (op->result != NULL) dbm__sqlite_over(s, op);
+    status = dbm__sqlite_ready(s, op);
+    if (DBM__UNLIKELY(status != DBM_OK)) return status;
+    rc = sqlite3_step(s->stmt);
+    if (DBM__UNLIKELY(rc != SQLITE_ROW)) return dbm__sqlite_no_row(s->q, s, op, rc);
+    dbm__sqlite_leave(s->q);
+    s->seen = 1;
+    s->columns = op->columns = sqlite3_column_count(s->stmt); /* after the step: SQLite may have prepared it anew */
+    op->result = s;
+    op->row = true;
+    return DBM_OK; }
 /* Only jumps: what runs once per statement has no frame of its own here. */
-static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
-    if (op->kind == DBM_OP_EXECUTE) {
-        dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->prepared->data;
-        if (DBM__LIKELY(s != NULL)) return dbm__sqlite_start(s, op); }
-    return op->kind == DBM_OP_FINISH ? dbm__sqlite_finish(op) : dbm__sqlite_execute_other(c, op); }
+static DBM__HOT dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
+    dbm__sqlite_statement *s;
+    if (DBM__UNLIKELY(op->kind != DBM_OP_EXECUTE) || DBM__UNLIKELY((s = (dbm__sqlite_statement *)op->prepared->data) == NULL)) return dbm__sqlite_execute_other(c, op);
+    return s->writes ? dbm__sqlite_write(s, op) : dbm__sqlite_read(s, op); }
 static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
     const char *state;
     (void)c;
@@ -16921,8 +16907,9 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
 static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     const char *want = q->base->journal;
     char mode[16], pages[24], text[48];
-    int count = 0, rc;
-    do {
+    int count = 0, rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
+    bool known = rc == SQLITE_OK && dbm__same_word(mode, "wal") && (want == NULL || dbm__same_word(want, mode)); /* nobody can change that while it is open here */
+    if (!known) do {
         /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is
          * seen. */
         rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
@@ -17255,7 +17242,7 @@ static void dbm__sqlite_close(dbm_database *db) {
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
+    DBM_ADAPTER_RESTARTS | DBM_ADAPTER_CONNECT_ASKS | DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
     DBM_PH_QUESTION, DBM__SQLITE_LEXER,
     dbm__sqlite_init, dbm__sqlite_close,
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
@@ -27151,14 +27138,15 @@ DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const 
     return st; }
 /* Whether the adapter has connections at all; one with init and close alone has none. */
 static bool dbm__database_connects(const dbm_database *db) { return db->adapter->connect != NULL || db->adapter->start != NULL; }
-static dbm_status dbm__database_check(dbm_database *db, const char *site) {
+static dbm_status dbm__database_check(dbm_database *db, bool asks, const char *site) {
     dbm_session s; dbm__work *w; dbm_op op; dbm_status st; dbm_error_info kept;
     if (!dbm__database_connects(db)) return DBM_OK;
     st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &s);
     if (st != DBM_OK) return st;
     w = (dbm__work *)s.slot;
-    dbm__op_init(&op, DBM_OP_PING, dbm__deadline(db->host, db->settings->config.connect_timeout_ms));
-    st = dbm__op_run(&w->slot.connection, &op);
+    if (asks) {
+        dbm__op_init(&op, DBM_OP_PING, dbm__deadline(db->host, db->settings->config.connect_timeout_ms));
+        st = dbm__op_run(&w->slot.connection, &op); }
     kept = dbm__self()->last;
     if (st != DBM_OK) w->slot.connection.broken = true;
     dbm__session_close(&s);
@@ -27224,7 +27212,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
         dbm_stats_info s;
         if (tried[i]) continue;
         dbm__pool_stats(db->pool, &s);
-        if (s.open == 0) dbm__first_failure(&result, &first, dbm__database_check(db, "dbm_init_all")); }
+        if (s.open == 0) dbm__first_failure(&result, &first, dbm__database_check(db, !(db->adapter->flags & DBM_ADAPTER_CONNECT_ASKS), "dbm_init_all")); }
     dbm__free(host, openings);
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first); }
 DBM__DEF dbm_status dbm_ping(dbm_database *db) {
@@ -27234,7 +27222,7 @@ DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     if (st != DBM_OK) return st;
     if (!dbm__database_connects(db)) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_CONNECT, db->name, NULL, "an adapter of type %q has no connections to ping", db->adapter->type); }
-    return dbm__database_check(db, "dbm_ping"); }
+    return dbm__database_check(db, true, "dbm_ping"); }
 DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_health_info *info), void *ud) {
     const dbm__names *names; dbm_error_info first;
     dbm_status result = DBM_OK;
@@ -27259,7 +27247,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
                 info.status = dbm__fail(DBM_E_POOL_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, NULL, "saturated: all %d connections are out, %d sessions wait; held by %s",
                                         s.out, s.waiting, block);
             } else {
-                info.status = dbm__database_check(db, "dbm_health"); } }
+                info.status = dbm__database_check(db, true, "dbm_health"); } }
         info.latency_us = dbm__now(db->host) - began;
         if (info.status != DBM_OK) {
             dbm__copy_cut(text, sizeof text, dbm__self()->last.message);

@@ -101,6 +101,19 @@ DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
     if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op);
 }
+/* The same for rows of what has failed, whose failure stays this thread's last. */
+DBM__FN void dbm__op_drop(dbm_connection *c, dbm_op *op);
+/* EXECUTE of what is prepared, with no more than that needs set. */
+DBM__INLINE void dbm__op_execute(dbm_op *op, dbm_prepared *prepared, const dbm_value *values, int count, int64_t deadline_us) {
+    op->kind = DBM_OP_EXECUTE;
+    op->sql = prepared->sql;
+    op->sql_size = prepared->sql_size;
+    op->values = values;
+    op->value_count = count;
+    op->prepared = prepared;
+    op->deadline_us = deadline_us;
+    op->row = false;
+}
 /* A listener's own connection: begun; CONNECT is run on it as any operation is, and its end told; at last dbm__connection_close(). */
 DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db);
 DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st);

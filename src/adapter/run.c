@@ -293,3 +293,12 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     c->data = NULL;
     dbm__credentials_drop(c);
 }
+
+DBM__FN DBM__NOINLINE void dbm__op_drop(dbm_connection *c, dbm_op *op) {
+    dbm_error_info kept = dbm__self()->last;
+    if (op->result == NULL) return;
+    op->kind = DBM_OP_FINISH;
+    dbm__op_run(c, op);
+    op->result = NULL;
+    dbm__self()->last = kept;
+}

@@ -53,6 +53,20 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #  define DBM__SQLITE_OFFSET(db) (-1)
 #endif
 
+/* What runs for each statement and column is called past the linkage table, whose stubs are a cache line of code each. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__ELF__) && defined(__has_attribute) && !defined(SQLITE3EXT_H)
+#  if __has_attribute(__noplt__)
+#    define DBM__SQLITE_NEAR(f) extern __typeof__(f) f __attribute__((__noplt__));
+DBM__SQLITE_NEAR(sqlite3_step) DBM__SQLITE_NEAR(sqlite3_reset) DBM__SQLITE_NEAR(sqlite3_bind_int64) DBM__SQLITE_NEAR(sqlite3_bind_text64)
+DBM__SQLITE_NEAR(sqlite3_bind_double) DBM__SQLITE_NEAR(sqlite3_column_count) DBM__SQLITE_NEAR(sqlite3_column_value) DBM__SQLITE_NEAR(sqlite3_value_type)
+DBM__SQLITE_NEAR(sqlite3_value_int64) DBM__SQLITE_NEAR(sqlite3_value_text) DBM__SQLITE_NEAR(sqlite3_value_bytes) DBM__SQLITE_NEAR(sqlite3_value_double)
+DBM__SQLITE_NEAR(sqlite3_last_insert_rowid) DBM__SQLITE_NEAR(sqlite3_set_last_insert_rowid)
+#    if SQLITE_VERSION_NUMBER >= 3037000
+DBM__SQLITE_NEAR(sqlite3_changes64) DBM__SQLITE_NEAR(sqlite3_total_changes64)
+#    endif
+#  endif
+#endif
+
 #define DBM__SQLITE_LEXER (DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS)
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
@@ -120,9 +134,11 @@ typedef struct dbm__sqlite_statement {
     sqlite3_stmt *stmt;
     dbm__sqlite *q;
     int parameters;
+    int unbound;             /* the one that could not be bound, from 0 */
     int columns;             /* of the result in progress */
     bool writes, rows;
-    bool inserts;            /* INSERT, REPLACE, or WITH: may generate a key */
+    bool counts;             /* INSERT, REPLACE, UPDATE, DELETE, or WITH: SQLite counts what it changed, though that be nothing */
+    bool inserts;            /* of those INSERT, REPLACE, or WITH: may generate a key */
     bool reads_id;           /* calls last_insert_rowid(), which must then show the last key */
     bool random;             /* calls random(): another run would give other rows */
     /* Of the result in progress. */
@@ -562,6 +578,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     s->rows = sqlite3_column_count(stmt) > 0;
     if (s->writes) {
         s->inserts = dbm__sql_begins(sql, p->sql_size, DBM__SQLITE_LEXER, "INSERT REPLACE WITH ");
+        s->counts = s->inserts || dbm__sql_begins(sql, p->sql_size, DBM__SQLITE_LEXER, "UPDATE DELETE ");
         s->reads_id = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "LAST_INSERT_ROWID ");
     } else {
         s->random = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "RANDOM RANDOMBLOB ");
@@ -654,17 +671,20 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
     return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_bind_failed(q, v, number, rc);
 }
 
-DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *stmt, const dbm_value *v, int count) {
+static DBM__HOT DBM__NOINLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *stmt, const dbm_value *v, int count) {
     int i;
     for (i = 1; i <= count; i++, v++) {
+        int rc = SQLITE_MISUSE;
         dbm_status status;
-        if (DBM__LIKELY(v->type == DBM_TYPE_INT)) {
-            if (DBM__LIKELY(sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
-        } else if (DBM__LIKELY(v->type == DBM_TYPE_TEXT && v->as.text.data != NULL)) {
-            if (DBM__LIKELY(sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK)) continue;
-        }
+        if (DBM__LIKELY(v->type == DBM_TYPE_INT)) rc = sqlite3_bind_int64(stmt, i, v->as.integer);
+        else if (v->type == DBM_TYPE_TEXT && v->as.text.data != NULL) rc = sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8);
+#if DBM__FLOAT
+        else if (v->type == DBM_TYPE_DOUBLE && v->as.real == v->as.real) rc = sqlite3_bind_double(stmt, i, v->as.real);
+#endif
+        if (DBM__LIKELY(rc == SQLITE_OK)) continue;
+        s->unbound = i - 1;
         status = dbm__sqlite_bind_one(s->q, stmt, v, i);
-        if (DBM__UNLIKELY(status != DBM_OK)) return status;
+        if (status != DBM_OK) return status;
     }
     return DBM_OK;
 }
@@ -681,18 +701,20 @@ static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sql
 /* The value in a column. False: no memory. Reading a text may end in a failed allocation, which looks like NULL. */
 DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
     sqlite3_value *v = sqlite3_column_value(stmt, i);
+    int type = sqlite3_value_type(v);
     out->name = NULL;
-    switch (sqlite3_value_type(v)) {
-    case SQLITE_INTEGER:
+    if (DBM__LIKELY(type == SQLITE_INTEGER)) {
         out->type = DBM_TYPE_INT;
         out->as.integer = sqlite3_value_int64(v);
         return true;
-    case SQLITE_TEXT:
+    }
+    if (DBM__LIKELY(type == SQLITE_TEXT)) {
         out->type = DBM_TYPE_TEXT;
         out->as.text.data = (const char *)sqlite3_value_text(v);
         out->as.text.size = (size_t)sqlite3_value_bytes(v);
         return DBM__LIKELY(out->as.text.data != NULL);
-    case SQLITE_FLOAT:
+    }
+    if (type == SQLITE_FLOAT) {
 #if DBM__FLOAT
         out->type = DBM_TYPE_DOUBLE;
         out->as.real = sqlite3_value_double(v);
@@ -703,20 +725,15 @@ DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
         out->as.text.size = (size_t)sqlite3_value_bytes(v);
         return out->as.text.data != NULL;
 #endif
-    case SQLITE_BLOB:
-        out->type = DBM_TYPE_BLOB;
-        out->as.text.data = (const char *)sqlite3_value_blob(v);
-        out->as.text.size = (size_t)sqlite3_value_bytes(v);
-        if (out->as.text.data == NULL) {
-            if (out->as.text.size != 0) return false;
-            out->as.text.data = "";
-        }
-        return true;
-    default:
-        out->type = DBM_TYPE_NULL;
-        out->as.integer = 0;
-        return true;
     }
+    out->type = type == SQLITE_BLOB ? DBM_TYPE_BLOB : DBM_TYPE_NULL;
+    out->as.integer = 0;
+    if (type != SQLITE_BLOB) return true;
+    out->as.text.data = (const char *)sqlite3_value_blob(v);
+    out->as.text.size = (size_t)sqlite3_value_bytes(v);
+    if (out->as.text.data != NULL) return true;
+    out->as.text.data = "";
+    return out->as.text.size == 0;
 }
 
 static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
@@ -735,7 +752,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s)
     return s->row != NULL ? DBM_OK : DBM_DONE;
 }
 
-static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
+static DBM__HOT dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     dbm__sqlite *q;
     int rc;
@@ -768,7 +785,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_column_held(const dbm__sqlite_statem
     return DBM_OK;
 }
 
-static dbm_status dbm__sqlite_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+static DBM__HOT dbm_status dbm__sqlite_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     (void)c;
     if (DBM__UNLIKELY(s->row != NULL)) return dbm__sqlite_column_held(s, i, out);
@@ -936,19 +953,44 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
     return status;
 }
 
+static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
+}
+
+/* What comes before the first step. */
+DBM__INLINE dbm_status dbm__sqlite_ready(dbm__sqlite_statement *s, const dbm_op *op) {
+    dbm_status status;
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
+    status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
+    if (DBM__UNLIKELY(status != DBM_OK)) return status;
+    dbm__sqlite_enter(s->q, s->stmt, op->deadline_us);
+    s->touched = s->ended = s->held = false;
+    s->row = NULL;
+    return DBM_OK;
+}
+
+/* The rows end. */
+DBM__INLINE void dbm__sqlite_over(dbm__sqlite_statement *s, dbm_op *op) {
+    op->result = NULL;
+    sqlite3_reset(s->stmt); /* what it answers was reported by the step that failed */
+    if (DBM__UNLIKELY(s->aside.chunks != NULL)) dbm__sqlite_drop(s);
+}
+
 /* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO
  * NOTHING, DO UPDATE) does not show an older one; it is put back when no new one came, because SQL may ask for it
  * later. */
-static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op) {
+static DBM__HOT DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite_statement *s, dbm_op *op) {
+    dbm__sqlite *q = s->q;
     sqlite3_int64 id = 0, key = 0;
-    int64_t total;
-    dbm_status status = DBM_OK;
+    int64_t total = 0;
+    dbm_status status = dbm__sqlite_ready(s, op);
     int rc;
+    if (DBM__UNLIKELY(status != DBM_OK)) return status;
     if (DBM__UNLIKELY(q->read_only || op->read_only)) {
         dbm__sqlite_leave(q);
         return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
     }
-    total = DBM__SQLITE_TOTAL(q->db);
+    if (!s->counts) total = DBM__SQLITE_TOTAL(q->db);
     if (s->inserts && !s->reads_id) {
         id = sqlite3_last_insert_rowid(q->db);
         if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0);
@@ -956,7 +998,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     rc = sqlite3_step(s->stmt);
     if (DBM__UNLIKELY(rc == SQLITE_BUSY)) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
     if (DBM__LIKELY(!s->rows)) {
-        while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
+        while (DBM__UNLIKELY(rc == SQLITE_ROW)) rc = sqlite3_step(s->stmt);
         op->result = NULL;
         op->columns = 0;
         op->row = false;
@@ -966,50 +1008,14 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     }
     if (s->inserts) {
         key = sqlite3_last_insert_rowid(q->db);
-        if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id);
+        if (DBM__UNLIKELY(key == 0) && id != 0) sqlite3_set_last_insert_rowid(q->db, id);
     }
     if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_step_failed(q, s, rc);
     sqlite3_reset(s->stmt);
     dbm__sqlite_leave(q);
-    op->affected = DBM__SQLITE_TOTAL(q->db) != total ? DBM__SQLITE_CHANGES(q->db) : 0;
+    op->affected = s->counts || DBM__SQLITE_TOTAL(q->db) != total ? DBM__SQLITE_CHANGES(q->db) : 0;
     if (s->inserts && !(s->reads_id && op->affected == 0)) op->last_id = key;
     return status;
-}
-
-static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
-}
-
-static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
-    dbm__sqlite *q;
-    dbm_status status;
-    int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
-    status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
-    if (DBM__UNLIKELY(status != DBM_OK)) return status;
-    q = s->q;
-    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
-    s->touched = s->ended = s->held = false;
-    s->row = NULL;
-    if (s->writes) return dbm__sqlite_write(q, s, op);
-    op->affected = -1;
-    rc = sqlite3_step(s->stmt);
-    if (DBM__UNLIKELY(rc != SQLITE_ROW)) return dbm__sqlite_no_row(q, s, op, rc);
-    dbm__sqlite_leave(q);
-    s->seen = 1;
-    s->columns = op->columns = sqlite3_column_count(s->stmt); /* after the step: SQLite may have prepared it anew */
-    op->result = s;
-    op->row = true;
-    return DBM_OK;
-}
-
-static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
-    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
-    if (s == NULL) return DBM_OK;
-    op->result = NULL;
-    sqlite3_reset(s->stmt); /* what it answers was reported by the step that failed */
-    if (DBM__UNLIKELY(s->aside.chunks != NULL)) dbm__sqlite_drop(s);
-    return DBM_OK;
 }
 
 /* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
@@ -1034,28 +1040,19 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sql
     return each_row && sqlite3_get_autocommit(q->db) ? dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
 }
 
-/* The statement with its values bound, run. */
-DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_statement *s, const dbm_op *op) {
-    int rc = sqlite3_step(s->stmt);
-    if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_bulk_failed(q, s, op->bulk->each_row, rc);
-    sqlite3_reset(s->stmt);
-    return DBM_OK;
-}
-
 static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
-    dbm_status status = DBM_OK;
-    int i, count = op->bulk->column_count;
+    dbm_status status = dbm__sqlite_bind(s, s->stmt, values, op->bulk->column_count);
+    int rc;
     (void)c;
-    for (i = 1; i <= count; i++, values++) {
-        if (DBM__LIKELY(values->type == DBM_TYPE_INT && sqlite3_bind_int64(s->stmt, i, values->as.integer) == SQLITE_OK)) continue;
-        status = dbm__sqlite_bind_one(s->q, s->stmt, values, i);
-        if (DBM__LIKELY(status == DBM_OK)) continue;
-        op->bulk->failed_column = i - 1;
+    if (DBM__UNLIKELY(status != DBM_OK)) {
+        op->bulk->failed_column = s->unbound;
         return status;
     }
     dbm__sqlite_enter(s->q, s->stmt, op->deadline_us);
-    status = dbm__sqlite_bulk_step(s->q, s, op);
+    rc = sqlite3_step(s->stmt);
+    if (DBM__LIKELY(rc == SQLITE_DONE)) sqlite3_reset(s->stmt);
+    else status = dbm__sqlite_bulk_failed(s->q, s, op->bulk->each_row, rc);
     dbm__sqlite_leave(s->q);
     return status;
 }
@@ -1073,19 +1070,22 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
 }
 
+static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op);
+static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op);
+
 static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
     dbm_status status = dbm__sqlite_prepare(q, op);
     if (status != DBM_OK || op->prepared->data == NULL) return status;
-    return dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op);
+    return dbm__sqlite_execute(q->c, op);
 }
-
-static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op);
 
 static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__sqlite_start_unprepared(q, op);
-    case DBM_OP_FINISH: return dbm__sqlite_finish(op);
+    case DBM_OP_FINISH:
+        if (op->result != NULL) dbm__sqlite_over((dbm__sqlite_statement *)op->result, op);
+        return DBM_OK;
     case DBM_OP_BEGIN: return dbm__sqlite_begin(q, op);
     case DBM_OP_COMMIT: return dbm__sqlite_commit(q, op);
     case DBM_OP_ROLLBACK: return dbm__sqlite_rollback(q, op);
@@ -1108,13 +1108,27 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
     return DBM_E_UNSUPPORTED;
 }
 
+static DBM__HOT DBM__NOINLINE dbm_status dbm__sqlite_read(dbm__sqlite_statement *s, dbm_op *op) {
+    dbm_status status;
+    int rc;
+    if (op->result != NULL) dbm__sqlite_over(s, op);
+    status = dbm__sqlite_ready(s, op);
+    if (DBM__UNLIKELY(status != DBM_OK)) return status;
+    rc = sqlite3_step(s->stmt);
+    if (DBM__UNLIKELY(rc != SQLITE_ROW)) return dbm__sqlite_no_row(s->q, s, op, rc);
+    dbm__sqlite_leave(s->q);
+    s->seen = 1;
+    s->columns = op->columns = sqlite3_column_count(s->stmt); /* after the step: SQLite may have prepared it anew */
+    op->result = s;
+    op->row = true;
+    return DBM_OK;
+}
+
 /* Only jumps: what runs once per statement has no frame of its own here. */
-static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
-    if (op->kind == DBM_OP_EXECUTE) {
-        dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->prepared->data;
-        if (DBM__LIKELY(s != NULL)) return dbm__sqlite_start(s, op);
-    }
-    return op->kind == DBM_OP_FINISH ? dbm__sqlite_finish(op) : dbm__sqlite_execute_other(c, op);
+static DBM__HOT dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
+    dbm__sqlite_statement *s;
+    if (DBM__UNLIKELY(op->kind != DBM_OP_EXECUTE) || DBM__UNLIKELY((s = (dbm__sqlite_statement *)op->prepared->data) == NULL)) return dbm__sqlite_execute_other(c, op);
+    return s->writes ? dbm__sqlite_write(s, op) : dbm__sqlite_read(s, op);
 }
 
 static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
@@ -1153,8 +1167,9 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
 static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     const char *want = q->base->journal;
     char mode[16], pages[24], text[48];
-    int count = 0, rc;
-    do {
+    int count = 0, rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
+    bool known = rc == SQLITE_OK && dbm__same_word(mode, "wal") && (want == NULL || dbm__same_word(want, mode)); /* nobody can change that while it is open here */
+    if (!known) do {
         /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is
          * seen. */
         rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
@@ -1569,7 +1584,7 @@ static void dbm__sqlite_close(dbm_database *db) {
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
+    DBM_ADAPTER_RESTARTS | DBM_ADAPTER_CONNECT_ASKS | DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
     DBM_PH_QUESTION, DBM__SQLITE_LEXER,
     dbm__sqlite_init, dbm__sqlite_close,
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,

@@ -29,6 +29,8 @@ enum {
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
     DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
     DBM_ADAPTER_LISTEN       = 2048, /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
+    DBM_ADAPTER_RESTARTS     = 16384, /* EXECUTE that finds op->result set, which is of the same `prepared`, ends that first, as FINISH does */
+    DBM_ADAPTER_CONNECT_ASKS = 32768, /* CONNECT has had an answer of the backend, so that dbm_init_all() need not ping what it has just opened */
     DBM_ADAPTER_STOPS        = 4096, /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
     DBM_ADAPTER_REPLIES      = 8192 /* with DBM_ADAPTER_PIPELINE: EXECUTE with no_wait and `reply` is put in the pipeline, whether it writes, has rows or
                                    * neither, and waits only where DBM_PIPELINE_MAX are unanswered; all go out together with the first operation that

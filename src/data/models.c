@@ -378,10 +378,10 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
         wrong = true;
     }
     dbm__text_end(&text);
-    if (!wrong && (!row || !DBM__STANDS(row))) dbm__model_empty(model, (char *)record);
+    if (!wrong && (!row || !row->standing)) dbm__model_empty(model, (char *)record);
     if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL");
     if (wrong) return dbm__row_fail(row, DBM_E_MISUSE, -1, "dbm_scan_struct: %s", block);
-    if (!DBM__STANDS(row)) {
+    if (!row->standing) {
         (void)dbm_row_value(row, 0); /* says why there is none */
         return dbm__self()->last.status;
     }

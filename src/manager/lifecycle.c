@@ -132,7 +132,7 @@ DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const 
 /* Whether the adapter has connections at all; one with init and close alone has none. */
 static bool dbm__database_connects(const dbm_database *db) { return db->adapter->connect != NULL || db->adapter->start != NULL; }
 
-static dbm_status dbm__database_check(dbm_database *db, const char *site) {
+static dbm_status dbm__database_check(dbm_database *db, bool asks, const char *site) {
     dbm_session s;
     dbm__work *w;
     dbm_op op;
@@ -142,8 +142,10 @@ static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &s);
     if (st != DBM_OK) return st;
     w = (dbm__work *)s.slot;
-    dbm__op_init(&op, DBM_OP_PING, dbm__deadline(db->host, db->settings->config.connect_timeout_ms));
-    st = dbm__op_run(&w->slot.connection, &op);
+    if (asks) {
+        dbm__op_init(&op, DBM_OP_PING, dbm__deadline(db->host, db->settings->config.connect_timeout_ms));
+        st = dbm__op_run(&w->slot.connection, &op);
+    }
     kept = dbm__self()->last;
     if (st != DBM_OK) w->slot.connection.broken = true;
     dbm__session_close(&s);
@@ -227,7 +229,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
         dbm_stats_info s;
         if (tried[i]) continue;
         dbm__pool_stats(db->pool, &s);
-        if (s.open == 0) dbm__first_failure(&result, &first, dbm__database_check(db, "dbm_init_all"));
+        if (s.open == 0) dbm__first_failure(&result, &first, dbm__database_check(db, !(db->adapter->flags & DBM_ADAPTER_CONNECT_ASKS), "dbm_init_all"));
     }
     dbm__free(host, openings);
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
@@ -241,7 +243,7 @@ DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     if (!dbm__database_connects(db)) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_CONNECT, db->name, NULL, "an adapter of type %q has no connections to ping", db->adapter->type);
     }
-    return dbm__database_check(db, "dbm_ping");
+    return dbm__database_check(db, true, "dbm_ping");
 }
 
 DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_health_info *info), void *ud) {
@@ -270,7 +272,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
                 info.status = dbm__fail(DBM_E_POOL_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, NULL, "saturated: all %d connections are out, %d sessions wait; held by %s",
                                         s.out, s.waiting, block);
             } else {
-                info.status = dbm__database_check(db, "dbm_health");
+                info.status = dbm__database_check(db, true, "dbm_health");
             }
         }
         info.latency_us = dbm__now(db->host) - began;

@@ -120,7 +120,7 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
         int64_t shorter = dbm__deadline(w->db->host, options->timeout_ms);
         if (shorter < deadline) deadline = shorter;
         w->timed = w->unusual = true;
-        w->lane = false;
+        w->lane = NULL;
     }
     dbm__level_init(level, kind, status, site, deadline);
     level->points = w->points;
@@ -161,7 +161,7 @@ static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_opti
     w->no_transaction = w->autocommit || !(db->transactions || (db->transactions_asked && options != NULL && options->transaction));
     w->base.deadline_us = deadline;
     if (deadline != INT64_MAX) w->timed = true;
-    if (w->timed || kind >= DBM__KIND_CALL) w->lane = false;
+    if (w->timed || kind >= DBM__KIND_CALL) w->lane = NULL;
 }
 
 /* A work that was just taken becomes a session; it is at rest. */

@@ -53,7 +53,19 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
         w->spare_rows_count--;
         return rows;
     }
-    return (dbm_rows *)dbm__alloc_zero(w->db->host, sizeof *rows);
+    rows = (dbm_rows *)dbm__alloc_zero(w->db->host, sizeof *rows);
+    if (rows != NULL) dbm__rows_init(w, rows);
+    return rows;
+}
+
+static dbm_status dbm__no_columns(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+    (void)c; (void)op; (void)i; (void)out;
+    return DBM_E_UNSUPPORTED;
+}
+
+DBM__FN void dbm__rows_init(dbm__work *w, dbm_rows *rows) {
+    rows->row.work = w;
+    rows->row.column = w->db->adapter->column != NULL ? w->db->adapter->column : dbm__no_columns;
 }
 
 /* Copies of what the adapter gives without a NUL, for the row in hand. */
@@ -92,12 +104,12 @@ static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
 
 DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
     dbm_row *row = &rows->row;
-    row->work = w;
     row->entry = NULL;
     row->number = 0;
     row->gen = w->gen;
     row->site = site;
-    row->ended = row->held = row->looping = row->owns_session = row->standing = false;
+    row->ended = row->held = row->looping = row->owns_session = false;
+    dbm__row_leave(row);
 }
 
 /* A command has answered: its rows, if any, stand before the first one. */
@@ -117,7 +129,8 @@ static void dbm__rows_finish(dbm_rows *rows) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
     row->ended = true;
-    row->standing = row->fresh = false;
+    row->fresh = false;
+    dbm__row_leave(row);
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->op.result != NULL) {
         row->op.kind = DBM_OP_FINISH;
@@ -220,67 +233,45 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
         }
     }
     row = &rows->row;
-    row->work = w;
-    row->number = 0;
-    row->gen = w->gen;
-    row->site = site;
-    row->ended = row->held = row->looping = row->owns_session = row->standing = false;
+    dbm__rows_reset(w, rows, site);
     row->op.one_row = one;
     rc = dbm__work_run(w, sql, st, named, site, values, count, &row->op, &row->entry, keep);
     if (DBM__UNLIKELY(rc != DBM_OK)) {
         row->entry = NULL;
         row->op.result = NULL;
-        if (!one) {
-            dbm__rows_spare(w, rows);
-        }
+        if (!one) dbm__rows_spare(w, rows);
         return rc;
     }
-    row->fresh = row->op.row;
-    row->open = true;
-    if (row->op.result != NULL) {
-        w->open_rows++;
-    } else { /* a statement without rows */
+    dbm__rows_opened(w, rows);
+    if (row->op.result == NULL) { /* a statement without rows */
         dbm__cache_give(&w->slot.connection, row->entry);
         row->entry = NULL;
-        row->fresh = false;
-        row->ended = true;
-    }
-    if (!one) {
-        rows->next = w->rows;
-        w->rows = rows;
     }
     *out = rows;
     return DBM_OK;
 }
 
-DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
+DBM__FN DBM__NOINLINE bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) {
     dbm_row *row = &rows->row;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
         row->fresh = false;
-        row->standing = true;
-        row->number = 1;
+        row->number = 0;
+        dbm__row_stand(row);
         *st = DBM_OK;
         return true;
     }
-    if (row->ended || row->op.result == NULL) {
-        row->ended = true;
-        row->standing = false;
-        *st = DBM_DONE;
-        return true;
-    }
-    return false;
+    if (row->op.result != NULL) return false;
+    row->ended = true;
+    dbm__row_leave(row);
+    *st = DBM_DONE;
+    return true;
 }
-DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) { return dbm__rows_known(rows, st); }
 
-DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reported) {
+static dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reported) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
-    if (DBM__LIKELY(st == DBM_OK)) {
-        row->number++;
-        row->standing = true;
-        return DBM_OK;
-    }
+    if (st == DBM_OK) return dbm__row_stand(row), DBM_OK;
     if (st == DBM_DONE) {
         if (row->entry != NULL && row->entry->prepared.writes && row->op.affected >= 0) w->affected = row->op.affected;
         dbm__rows_finish(rows);
@@ -298,42 +289,29 @@ DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reporte
 }
 DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st) { return dbm__rows_got(rows, st, true); }
 
-/* The next row, without the checks of the public call. */
-static dbm_status dbm__rows_advance(dbm_rows *rows) {
-    dbm_row *row = &rows->row;
-    dbm__work *w = row->work;
-    const dbm_adapter *a = w->db->adapter;
-    bool reported = false;
-    dbm_status st;
-    if (dbm__rows_known(rows, &st)) return st;
-    row->op.kind = DBM_OP_FETCH;
-    if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
-    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
-    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
-        st = dbm__op_run(&w->slot.connection, &row->op);
-        reported = true;
-    }
+/* .fetch gave no row: it could not, or there is none. */
+static DBM__NOINLINE dbm_status dbm__rows_else(dbm_rows *rows, dbm_status st) {
+    bool reported = st == DBM_E_UNSUPPORTED;
+    if (reported) st = dbm__op_run(&rows->row.work->slot.connection, &rows->row.op);
     return dbm__rows_got(rows, st, reported);
 }
 
-/* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
-
-static dbm_status dbm__query_given(dbm_session *on, int kind, dbm_rows **rows, const char *site, const char *sql, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES];
-    bool named;
-    int count;
-    dbm__call call;
+/* The next row, without the checks of the public call. */
+DBM__INLINE dbm_status dbm__rows_advance(dbm_rows *rows) {
+    dbm_row *row = &rows->row;
+    dbm__work *w = row->work;
+    const dbm_adapter *a = w->db->adapter;
     dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__call_begin(&call, on, kind, site);
-    if (st != DBM_OK) return st;
-    st = dbm__given_read(call.work, &given, values, &count, &named, site);
-    if (st == DBM_OK) st = dbm__work_query(call.work, sql, NULL, values, count, named, false, site, rows);
-    if (st != DBM_OK) return call.owns ? dbm__call_end(&call, st) : st;
-    (*rows)->row.owns_session = call.owns;
+    if (DBM__UNLIKELY(row->fresh || row->op.result == NULL || row->kept != NULL) && dbm__rows_at_hand(rows, &st)) return st;
+    row->op.kind = DBM_OP_FETCH;
+    if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
+    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
+    if (DBM__UNLIKELY(st != DBM_OK)) return dbm__rows_else(rows, st);
+    dbm__row_stand(row);
     return DBM_OK;
 }
+
+/* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
 
 /* The first row of a query: on a session in its own place, on a database in a cursor that holds the connection. */
 static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statement *prepared, dbm_value *values, int count, bool named, const char *site,
@@ -355,10 +333,36 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     return call->owns ? dbm__call_end(call, st) : st;
 }
 
-DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) DBM__PASS_ON(dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, given))
+/* A query by text (kind: DBM__KIND_CALL or _ROWS) or by handle (-1): all rows, or, with `row`, the first one. */
+static DBM__NOINLINE dbm_status dbm__query_given(dbm_session *on, dbm_statement *prepared, int kind, bool one, dbm_rows **rows, dbm_row **row, const char *site,
+                                                 const char *sql, dbm__given given) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named;
+    int count;
+    dbm__call call;
+    dbm_status st;
+    if (one ? row == NULL : rows == NULL) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_%squery%s is NULL", kind < 0 ? "stmt_" : "", one ? "_one: row" : ": rows");
+    }
+    if (one) *row = NULL;
+    else *rows = NULL;
+    call.owns = false;
+    st = kind < 0 ? dbm__statement_ready(prepared, site) : dbm__call_begin(&call, on, kind, site);
+    if (st != DBM_OK) return st;
+    if (kind < 0) call.work = prepared->work;
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    if (st == DBM_OK && one) return dbm__one_values(&call, sql, prepared, values, count, named, site, row);
+    if (st == DBM_OK) st = dbm__work_query(call.work, sql, prepared, values, count, named, false, site, rows);
+    if (st != DBM_OK) return dbm__call_end(&call, st);
+    (*rows)->row.owns_session = call.owns;
+    return DBM_OK;
+}
+
+DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...)
+    DBM__PASS_ON(dbm__query_given(on, NULL, DBM__KIND_ROWS, false, rows, NULL, site, sql, given))
 
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
-    return dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_array(values, count));
+    return dbm__query_given(on, NULL, DBM__KIND_ROWS, false, rows, NULL, site, sql, dbm__given_array(values, count));
 }
 
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
@@ -385,30 +389,27 @@ static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, con
     return st;
 }
 
-/* The short way ended without a row in hand: one may have to be fetched, the connection may have to be replaced, or it failed. */
-static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_status rc, const char *site, dbm_row **out) {
+/* The short way ended without a row in hand: one may have to be fetched, the connection may have to be replaced, or it failed. *out is the row all the same
+ * where it was fetched. `first`: nothing came before it in this transaction. */
+static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_status rc, bool first, const char *site, dbm_row **out) {
     dbm_op *op = &w->one.row.op;
     *out = NULL;
     if (rc == DBM_OK && op->result != NULL) {
         op->kind = DBM_OP_FETCH;
         rc = dbm__op_run(&w->slot.connection, op);
-        op->row = rc == DBM_OK;
         if (rc == DBM_OK) return DBM_OK;
     } else if (rc != DBM_OK && rc != DBM_DONE && (w->in_transaction || w->no_transaction) && w->db->adapter->start == NULL) {
         dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN, or dbm__op_run, has said it */
     }
-    if (op->result != NULL) {
-        dbm_error_info kept = dbm__self()->last;
-        op->kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, op);
-        op->result = NULL;
-        dbm__self()->last = kept;
-    }
+    dbm__op_drop(&w->slot.connection, op);
+    w->one.row.open = false;
+    dbm__row_leave(&w->one.row);
+    w->open_rows--;
     if (rc == DBM_OK || rc == DBM_DONE) {
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
     }
-    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) {
+    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, first || w->no_transaction, false)) {
         return dbm__lane_again(w, e, site, out);
     }
     dbm__statement_failed(w, e->text, site);
@@ -416,63 +417,45 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
     return rc;
 }
 
-/* `e` is taken, its use counted. */
+/* Counts a use of `e` beside the `own` ones that it has, and an open row, if the short way is free for it. The row of before ends, now or, where it is
+ * of this very statement, as that is executed. */
+DBM__INLINE bool dbm__lane_take(dbm__work *w, dbm__entry *e, int own) {
+    dbm_row *row = &w->one.row;
+    if (row->open) {
+        if (DBM__LIKELY(row->entry == e) && DBM__LIKELY(w->restarts) && DBM__LIKELY(row->kept == NULL) && DBM__LIKELY(e->uses == own + 1)) return true;
+        e->uses++; /* so that it stays */
+        dbm__lane_close_one(w);
+        e->uses--;
+    }
+    if (DBM__UNLIKELY(e->uses != own && e->prepared.single) || DBM__UNLIKELY(w->open_rows != 0 && w->db->one_result)) return false;
+    e->uses++;
+    w->open_rows++;
+    row->op.result = NULL;
+    return true;
+}
+
+/* `e` is taken. */
 DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site, dbm_row **out) {
     dbm_row *row = &w->one.row;
-    dbm_op *op = &row->op;
-    dbm_status rc;
-    op->kind = DBM_OP_EXECUTE;
-    op->sql = e->prepared.sql;
-    op->sql_size = e->prepared.sql_size;
-    op->values = values;
-    op->value_count = count;
-    op->prepared = &e->prepared;
-    op->deadline_us = INT64_MAX;
-    op->result = NULL;
-    op->row = op->settled = op->ended = false;
-    op->affected = op->last_id = -1;
-    op->columns = 0;
-    op->one_row = true;
-    w->top->ran = true;
-    row->ended = false;
-    dbm__store(&w->slot.statements, w->slot.statements + 1u);
-    if (DBM__UNLIKELY(!w->in_transaction && !w->no_transaction)) {
-        row->ended = true; /* nothing came before it in this transaction */
-        rc = dbm__work_start(w, false, site);
-        if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_else(w, e, rc, site, out);
-    }
-    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, op) : dbm__op_run(&w->slot.connection, op);
-    if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) {
-        rc = dbm__lane_else(w, e, rc, site, out);
-        if (rc != DBM_OK || *out != NULL) return rc;
-    }
-    row->work = w;
-    row->gen = w->gen;
+    dbm_status rc = DBM_OK;
+    bool first = DBM__UNLIKELY(!w->in_transaction) && !w->no_transaction;
+    dbm__lane_op(w, e, values, count);
+    row->op.one_row = true;
+    row->site = site;
+    if (DBM__UNLIKELY(first)) rc = dbm__work_start(w, false, site);
+    if (DBM__LIKELY(rc == DBM_OK)) rc = w->lane(&w->slot.connection, &row->op);
+    if (DBM__UNLIKELY(rc != DBM_OK || !row->op.row) && ((rc = dbm__lane_else(w, e, rc, first, site, out)) != DBM_OK || *out != NULL)) return rc;
     row->entry = e;
     row->number = 1;
-    row->site = site;
+    row->readable = row->op.columns;
+    row->gen = w->gen;
     row->open = row->standing = true;
     row->fresh = row->ended = row->held = row->looping = row->owns_session = false;
-    w->open_rows++;
     *out = row;
     return DBM_OK;
 }
 
-static DBM__NOINLINE dbm_status dbm__query_one_given(dbm_session *on, dbm_row **row, const char *site, const char *sql, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES];
-    bool named;
-    int count;
-    dbm__call call;
-    dbm_status st;
-    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
-    *row = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st != DBM_OK) return st;
-    st = dbm__given_read(call.work, &given, values, &count, &named, site);
-    return st == DBM_OK ? dbm__one_values(&call, sql, NULL, values, count, named, site, row) : dbm__call_end(&call, st);
-}
-
-DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
+DBM__DEF DBM__HOT dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
     dbm__work *w;
     va_list ap;
     dbm_status st;
@@ -482,28 +465,25 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
         va_start(ap, codes);
         count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
         va_end(ap);
-        if (DBM__LIKELY(count >= 0)) {
+        {
             dbm__entry *e = dbm__cache_known(&w->slot.connection, sql); /* before the row goes: the text may be the row's */
-            if (DBM__LIKELY(e != NULL && e->plain && e->prepared.parameters == count)) {
-                e->uses++;
-                if (w->one.row.open) dbm__lane_close_one(w);
-                if (DBM__LIKELY((e->uses == 1 || !e->prepared.single) && !(w->open_rows != 0 && w->db->one_result))) {
+            if (DBM__LIKELY(e != NULL && e->plain == count)) {
+                if (DBM__LIKELY(dbm__lane_take(w, e, 0))) {
                     dbm__cache_hit(&w->slot.connection, e);
                     return dbm__lane_one(w, e, values, count, site, row);
                 }
-                e->uses--; /* others read it, so that it stays */
-                sql = e->text;
+                sql = e->text; /* which stays */
             }
         }
     }
     va_start(ap, codes);
-    st = dbm__query_one_given(on, row, site, sql, dbm__given_list(codes, &ap));
+    st = dbm__query_given(on, NULL, DBM__KIND_CALL, true, NULL, row, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st;
 }
 
 DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *site, const char *sql, const dbm_value *values, int count) {
-    return dbm__query_one_given(on, row, site, sql, dbm__given_array(values, count));
+    return dbm__query_given(on, NULL, DBM__KIND_CALL, true, NULL, row, site, sql, dbm__given_array(values, count));
 }
 
 static void dbm__loop_push(dbm_rows *rows) {
@@ -545,52 +525,25 @@ DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sq
     dbm_rows *rows = NULL;
     va_list ap;
     va_start(ap, codes);
-    (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_list(codes, &ap));
+    (void)dbm__query_given(on, NULL, DBM__KIND_CALL, false, &rows, NULL, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return dbm__cursor_of(rows);
 }
 
 DBM__DEF dbm__cursor dbm__eachv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_array(values, count));
+    (void)dbm__query_given(on, NULL, DBM__KIND_CALL, false, &rows, NULL, site, sql, dbm__given_array(values, count));
     return dbm__cursor_of(rows);
 }
 
-static dbm_status dbm__stmt_query_given(const char *site, dbm_statement *prepared, dbm_rows **rows, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES];
-    bool named;
-    int count;
-    dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
-    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows) : st;
-}
-
-DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) DBM__PASS_ON(dbm__stmt_query_given(site, prepared, rows, given))
+DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...)
+    DBM__PASS_ON(dbm__query_given(NULL, prepared, -1, false, rows, NULL, site, NULL, given))
 
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
-    return dbm__stmt_query_given(site, prepared, rows, dbm__given_array(values, count));
+    return dbm__query_given(NULL, prepared, -1, false, rows, NULL, site, NULL, dbm__given_array(values, count));
 }
 
-static DBM__NOINLINE dbm_status dbm__stmt_query_one_given(const char *site, dbm_statement *prepared, dbm_row **row, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES];
-    bool named;
-    int count;
-    dbm__call call;
-    dbm_status st;
-    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
-    *row = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
-    if (st != DBM_OK) return st;
-    memset(&call, 0, sizeof call);
-    call.work = prepared->work;
-    return dbm__one_values(&call, NULL, prepared, values, count, named, site, row);
-}
-
-DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
+DBM__DEF DBM__HOT dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap;
     dbm_status st;
     if (DBM__LIKELY(prepared != NULL && row != NULL)) {
@@ -602,38 +555,34 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
             va_start(ap, codes);
             count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
             va_end(ap);
-            if (DBM__LIKELY(count >= 0)) {
+            {
                 dbm__entry *e = prepared->entry;
-                if (w->one.row.open) dbm__lane_close_one(w);
-                if (DBM__LIKELY(e != NULL && e->uses == 1 && e->plain && e->prepared.parameters == count && !(w->open_rows != 0 && w->db->one_result))) {
-                    e->uses = 2;
-                    return dbm__lane_one(w, e, values, count, site, row);
-                }
+                if (DBM__LIKELY(e != NULL && e->plain == count) && DBM__LIKELY(dbm__lane_take(w, e, 1))) return dbm__lane_one(w, e, values, count, site, row);
             }
         }
     }
     va_start(ap, codes);
-    st = dbm__stmt_query_one_given(site, prepared, row, dbm__given_list(codes, &ap));
+    st = dbm__query_given(NULL, prepared, -1, true, NULL, row, site, NULL, dbm__given_list(codes, &ap));
     va_end(ap);
     return st;
 }
 
 DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepared, dbm_row **row, const dbm_value *values, int count) {
-    return dbm__stmt_query_one_given(site, prepared, row, dbm__given_array(values, count));
+    return dbm__query_given(NULL, prepared, -1, true, NULL, row, site, NULL, dbm__given_array(values, count));
 }
 
 DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, const char *codes, ...) {
     dbm_rows *rows = NULL;
     va_list ap;
     va_start(ap, codes);
-    (void)dbm__stmt_query_given(site, prepared, &rows, dbm__given_list(codes, &ap));
+    (void)dbm__query_given(NULL, prepared, -1, false, &rows, NULL, site, NULL, dbm__given_list(codes, &ap));
     va_end(ap);
     return dbm__cursor_of(rows);
 }
 
 DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    (void)dbm__stmt_query_given(site, prepared, &rows, dbm__given_array(values, count));
+    (void)dbm__query_given(NULL, prepared, -1, false, &rows, NULL, site, NULL, dbm__given_array(values, count));
     return dbm__cursor_of(rows);
 }
 
@@ -649,14 +598,15 @@ DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     return st;
 }
 
-DBM__DEF bool dbm__row_step(dbm_row *row) {
-    dbm_rows *rows = (dbm_rows *)(void *)row;
-    if (DBM__UNLIKELY(row->open && dbm__row_forked(row))) {
-        dbm__row_of_parent(row);
-        return false;
-    }
-    if (DBM__UNLIKELY(dbm__load(&row->work->trouble) != 0) && dbm__work_trouble(row->work, row->site) != DBM_OK) return false;
-    return row->open && dbm__rows_advance(rows) == DBM_OK;
+/* Something stands between a loop and its next row; what, is this thread's last failure. */
+static DBM__NOINLINE bool dbm__row_steps(dbm_row *row) {
+    if (row->open && dbm__row_forked(row)) return dbm__row_of_parent(row), false;
+    return (dbm__load(&row->work->trouble) == 0 || dbm__work_trouble(row->work, row->site) == DBM_OK) && row->open;
+}
+
+DBM__DEF DBM__HOT bool dbm__row_step(dbm_row *row) {
+    if (DBM__UNLIKELY(!row->open || dbm__row_forked(row) || dbm__load(&row->work->trouble) != 0) && !dbm__row_steps(row)) return false;
+    return dbm__rows_advance((dbm_rows *)(void *)row) == DBM_OK;
 }
 
 DBM__DEF void dbm_rows_end(dbm_rows *rows) {
@@ -718,53 +668,48 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     return dbm__work_fail(row->work, row->site);
 }
 
-static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *out) {
+/* Why a column can't be read: `st` is what the adapter said, or DBM_OK when it was not asked. */
+static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_status st, dbm_value *out) {
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
-    if (row->copied != NULL && i >= 0 && i < row->op.columns) {
-        *out = row->copied[i];
-        return DBM_OK;
+    if (st != DBM_OK) {
+        dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
+        return dbm__work_fail(row->work, row->site);
     }
-    if (!row->open || !DBM__STANDS(row)) {
+    if (!row->open || !row->standing) {
         if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top);
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
                          "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
         if (row->work != NULL && row->gen == row->work->gen) return dbm__work_fail(row->work, row->site); /* of a session that is still open */
         return DBM_E_MISUSE;
     }
-    if (i < 0 || i >= row->op.columns) {
-        return dbm__row_fail(row, DBM_E_RANGE, -1, "there is no column %d; columns are 0 to %d", i, row->op.columns - 1);
-    }
-    dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, DBM_E_UNSUPPORTED);
-    return dbm__work_fail(row->work, row->site);
+    return dbm__row_fail(row, DBM_E_RANGE, -1, "there is no column %d; columns are 0 to %d", i, row->op.columns - 1);
 }
 
 DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
-    dbm_status st;
-    if (DBM__UNLIKELY(row == NULL || !row->standing || (unsigned)i >= (unsigned)row->op.columns || row->work->db->adapter->column == NULL)) {
-        return dbm__column_bad(row, i, out);
-    }
-    st = row->work->db->adapter->column(&row->work->slot.connection, &row->op, i, out);
-    if (DBM__UNLIKELY(st != DBM_OK)) {
-        *out = dbm_null();
-        dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
-        return dbm__work_fail(row->work, row->site);
-    }
-    return DBM_OK;
+    dbm_status st = DBM_OK;
+    if (DBM__LIKELY(row != NULL) && DBM__LIKELY((unsigned)i < (unsigned)row->readable)
+        && DBM__LIKELY((st = row->column(&row->work->slot.connection, &row->op, i, out)) == DBM_OK)) return DBM_OK;
+    return dbm__column_bad(row, i, st, out);
 }
 
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
-    dbm_status st;
-    if (row == NULL || !DBM__STANDS(row)) return dbm__column_bad(row, 0, out);
-    if (!(row->work->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) {
-        *out = dbm_null();
-        return dbm__row_fail(row, DBM_E_UNSUPPORTED, -1, "the rows of a backend of type %q are no documents", row->work->db->adapter->type);
+    dbm_status st = DBM_OK;
+    if (row != NULL && row->standing) {
+        if (!(row->work->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) {
+            *out = dbm_null();
+            return dbm__row_fail(row, DBM_E_UNSUPPORTED, -1, "the rows of a backend of type %q are no documents", row->work->db->adapter->type);
+        }
+        st = row->column(&row->work->slot.connection, &row->op, which, out);
+        if (st == DBM_OK) return DBM_OK;
     }
-    st = row->work->db->adapter->column(&row->work->slot.connection, &row->op, which, out);
-    if (st == DBM_OK) return DBM_OK;
-    *out = dbm_null();
-    dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
-    return dbm__work_fail(row->work, row->site);
+    return dbm__column_bad(row, 0, st, out);
+}
+
+static dbm_status dbm__copied_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
+    (void)c;
+    *out = ((const dbm_row *)(const void *)((const char *)op - offsetof(dbm_row, op)))->copied[i];
+    return DBM_OK;
 }
 
 DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site) {
@@ -784,36 +729,20 @@ DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site) {
     }
     copy->row.op.columns = n;
     copy->row.op.result = NULL;
-    copy->row.number = 1;
+    copy->row.column = dbm__copied_column;
     dbm__rows_opened(w, copy);
+    dbm__row_stand(&copy->row);
     copy->row.ended = false; /* it ends with its call */
     return &copy->row;
 }
 
-DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
+DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
     int64_t x = 0;
-    if (DBM__UNLIKELY(dbm__column(row, i, &v) != DBM_OK)) return 0;
-    if (DBM__LIKELY(v.type == DBM_TYPE_INT)) return v.as.integer;
-    if (dbm__to_int(&v, INT64_MIN, INT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
+    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_timestamp(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x;
 }
-
-/* A column as another type. */
-#define DBM__ROW_AS(type, name, conversion) \
-    DBM__DEF type name(dbm_row *row, int i) { \
-        dbm_value v; \
-        dbm__why why; \
-        type x = 0; \
-        if (dbm__column(row, i, &v) == DBM_OK && conversion != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text); \
-        return x; \
-    }
-DBM__ROW_AS(uint64_t, dbm_row_uint, dbm__to_uint(&v, UINT64_MAX, &x, &why))
-DBM__ROW_AS(double, dbm_row_double, dbm__to_double(&v, &x, &why))
-DBM__ROW_AS(bool, dbm_row_bool, dbm__to_bool(&v, &x, &why))
-DBM__ROW_AS(int64_t, dbm_row_timestamp, dbm__to_timestamp(&v, &x, &why))
-#undef DBM__ROW_AS
 
 /* 64 bytes of the cursor's own for a number that is written out. NULL: no memory, which sticks. */
 static char *dbm__row_block(dbm_row *row, int i) {
@@ -830,7 +759,7 @@ static char *dbm__row_block(dbm_row *row, int i) {
     return row->texts + (size_t)i * 64u;
 }
 
-DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
+DBM__DEF DBM__HOT const char *dbm_row_text(dbm_row *row, int i) {
     dbm_value v;
     char *block;
     size_t size;
@@ -919,21 +848,29 @@ static void dbm__target_clear(const dbm_target *t) {
 
 /* What needs no conversion. */
 DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
-    if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
-    else if (v->type == DBM_TYPE_TEXT && t->kind == DBM__TO_TEXT) memcpy(t->to, &v->as.text.data, sizeof v->as.text.data);
-    else if (v->type == DBM_TYPE_DOUBLE && t->kind == DBM__TO_REAL && t->size == sizeof v->as.real) memcpy(t->to, &v->as.real, sizeof v->as.real);
-    else if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof(int32_t) && v->as.integer == (int32_t)v->as.integer) {
-        int32_t x = (int32_t)v->as.integer;
-        memcpy(t->to, &x, sizeof x);
-    } else return false;
+    if (v->type == DBM_TYPE_INT) {
+        if (DBM__UNLIKELY(t->kind != DBM__TO_INT)) return false;
+        if (DBM__LIKELY(t->size == sizeof v->as.integer)) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
+        else if (t->size == sizeof(int32_t) && v->as.integer == (int32_t)v->as.integer) *(int32_t *)t->to = (int32_t)v->as.integer;
+        else return false;
+    } else if (v->type == DBM_TYPE_TEXT) {
+        if (DBM__UNLIKELY(t->kind != DBM__TO_TEXT)) return false;
+        memcpy(t->to, &v->as.text.data, sizeof v->as.text.data);
+    } else {
+        if (DBM__UNLIKELY(v->type != DBM_TYPE_DOUBLE || t->kind != DBM__TO_REAL || t->size != sizeof v->as.real)) return false;
+        memcpy(t->to, &v->as.real, sizeof v->as.real);
+    }
     return true;
 }
 
 /* One target of a scan, which is not simply a copy. */
-static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v, const dbm_target *t) {
+static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_status st, dbm_value *v, const dbm_target *t) {
     char *block = NULL;
     dbm__why why;
-    dbm_status st;
+    if (st != DBM_OK) {
+        dbm__target_clear(t);
+        return dbm__column_bad(row, i, st, v);
+    }
     if (t->kind == DBM__TO_TEXT && v->type == DBM_TYPE_BLOB) {
         v->as.text.data = dbm__row_keep(row, v->as.text.data, v->as.text.size);
         if (v->as.text.data == NULL) {
@@ -951,21 +888,40 @@ static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v,
     return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text);
 }
 
-DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
+/* A column of another type, as what the caller asked for. */
+static DBM__NOINLINE dbm_status dbm__row_into(dbm_row *row, int i, dbm_value *v, int kind, size_t size, void *to) {
+    const dbm_target t = { kind, size, to };
+    return dbm__scan_one(row, i, DBM_OK, v, &t);
+}
+#define DBM__GETTER(name, out_type, value_type, kind, field) \
+    DBM__DEF DBM__HOT out_type name(dbm_row *row, int i) { \
+        dbm_value v; \
+        out_type x; \
+        if (DBM__UNLIKELY(dbm__column(row, i, &v) != DBM_OK)) return 0; \
+        if (DBM__LIKELY(v.type == value_type)) return (out_type)v.as.field; \
+        dbm__row_into(row, i, &v, kind, sizeof x, &x); \
+        return x; \
+    }
+DBM__GETTER(dbm_row_int, int64_t, DBM_TYPE_INT, DBM__TO_INT, integer)
+DBM__GETTER(dbm_row_uint, uint64_t, DBM_TYPE_UINT, DBM__TO_UINT, uinteger)
+DBM__GETTER(dbm_row_double, double, DBM_TYPE_DOUBLE, DBM__TO_REAL, real)
+DBM__GETTER(dbm_row_bool, bool, DBM_TYPE_BOOL, DBM__TO_BOOL, integer)
+#undef DBM__GETTER
+
+DBM__DEF DBM__HOT dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
-    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns) && (row == NULL || !DBM__STANDS(row) || count != row->op.columns)) {
+    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns)) {
         dbm_value v;
         for (i = 0; i < count; i++) dbm__target_clear(&targets[i]);
-        if (row == NULL || !DBM__STANDS(row)) return dbm__column_bad(row, 0, &v);
+        if (row == NULL || !row->standing) return dbm__column_bad(row, 0, DBM_OK, &v);
         return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns);
     }
-    for (i = 0; i < count; i++) {
-        const dbm_target *t = &targets[i];
+    for (i = 0; i < count; i++, targets++) {
         dbm_value v;
-        dbm_status st = dbm__column(row, i, &v);
-        if (DBM__UNLIKELY(st != DBM_OK)) dbm__target_clear(t);
-        else if (DBM__UNLIKELY(!dbm__target_same(&v, t))) st = dbm__scan_one(row, i, &v, t);
+        dbm_status st = row->column(&row->work->slot.connection, &row->op, i, &v);
+        if (DBM__LIKELY(st == DBM_OK) && DBM__LIKELY(dbm__target_same(&v, targets))) continue;
+        st = dbm__scan_one(row, i, st, &v, targets);
         if (result == DBM_OK) result = st;
     }
     return result;

@@ -50,14 +50,16 @@ struct dbm_row {
     dbm__entry *entry;
     dbm_op op;
     int64_t number;                      /* of the row in hand, from 1 */
+    dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out); /* the adapter's, or what says that it has none */
+    int readable;                        /* columns of the row in hand; 0: there is none, or it has none */
+    uint32_t gen;                        /* of the level that opened it */
     bool open;                           /* has a result or is at its end; else free */
     bool standing;                       /* a row is in hand */
     bool fresh;                          /* the first row was delivered by EXECUTE and not yet handed out */
-    bool ended;
+    bool ended;                          /* then it has no result */
     bool held;
     bool looping;                        /* DBM_EACH: ends with its block */
     bool owns_session;                   /* of a call on a database: the session ends with it */
-    uint32_t gen;                        /* of the level that opened it */
     const char *site;
     char *arguments;                     /* copied values and their texts; kept for the next query when it is small */
     size_t arguments_size;
@@ -67,7 +69,6 @@ struct dbm_row {
     const dbm_value *copied;             /* async/: a row without a result: its values, and behind them the columns' names */
     const void *lent_to;                 /* async/: a row found by a call that was not told of it yet; or the work: it ends with the next call */
 };
-#define DBM__STANDS(row) ((row)->standing || (row)->copied != NULL)
 struct dbm_rows {
     struct dbm_row row;
     struct dbm_rows *next;
@@ -139,6 +140,7 @@ typedef struct dbm__work {
     dbm__level *top;
     uint32_t gen;                        /* of top; read by values that came too late, so by atomics */
     uint32_t serial;
+    dbm_status (*lane)(dbm_connection *c, dbm_op *op); /* what executes on the short way; NULL: there is none, for there is a deadline, or echo */
     dbm__word trouble;                   /* not 0: a failure sticks, or cancelled, or a bulk is open: look before sending */
 #define DBM__BULK_OPEN 2u                /* `trouble` when that is all */
 #define DBM__SIDE_BUSY 4u
@@ -146,8 +148,8 @@ typedef struct dbm__work {
     bool unusual;
     bool autocommit, read_only, write, no_transaction;
     bool timed;                          /* a deadline of any kind is set */
+    bool restarts;                       /* DBM_ADAPTER_RESTARTS */
     bool echo;
-    bool lane;                           /* plain reads may go the short way: no deadline, no echo */
     bool in_transaction, gate_held;
     bool wrote;                          /* in this transaction */
     bool joinable;
@@ -288,7 +290,7 @@ DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status 
 /* What a statement that writes has done. */
 DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
     /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
-    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
+    if (DBM__LIKELY(!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended)) w->wrote = w->top->wrote = true;
     if (op->affected >= 0) w->affected = op->affected;
     if (op->last_id != -1) w->last_id = op->last_id;
     if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
@@ -324,6 +326,16 @@ DBM__FN dbm_status dbm__work_wait(dbm__work *w);
 DBM__INLINE dbm_status dbm__work_settle(dbm__work *w) { return DBM__LIKELY(w->sent_count == 0) ? DBM_OK : dbm__work_wait(w); }
 
 /* ---- cursor.c: queries and rows ---- */
+DBM__INLINE void dbm__row_stand(dbm_row *row) {
+    row->number++;
+    row->readable = row->op.columns;
+    row->standing = true;
+}
+DBM__INLINE void dbm__row_leave(dbm_row *row) {
+    row->readable = 0;
+    row->standing = false;
+}
+DBM__FN void dbm__rows_init(dbm__work *w, dbm_rows *rows);             /* once, of those that are zero */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out);
 DBM__FN dbm_rows *dbm__rows_new(dbm__work *w);                          /* NULL: no memory */
@@ -346,7 +358,16 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
 
 /* The short way, see cursor.c and statement.c: for a session that nothing watches. */
 #define DBM__LANE_VALUES 8
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && dbm__load(&w->trouble) == 0 && w->points_sent == w->points; }
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) {
+    return DBM__LIKELY(w->lane != NULL) && DBM__LIKELY(dbm__load(&w->trouble) == 0) && DBM__LIKELY(w->points_sent == w->points);
+}
+
+/* EXECUTE on it, in the place of the row of dbm_query_one(). */
+DBM__INLINE void dbm__lane_op(dbm__work *w, dbm__entry *e, const dbm_value *values, int count) {
+    dbm__op_execute(&w->one.row.op, &e->prepared, values, count, INT64_MAX);
+    w->top->ran = true;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+}
 
 /* ---- bulk.c ---- */
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
@@ -377,7 +398,8 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
     if (DBM__LIKELY(row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
-        row->open = row->standing = false;
+        row->open = false;
+        dbm__row_leave(row);
         row->op.kind = DBM_OP_FINISH;
         dbm__op_finish(&w->slot.connection, &row->op);
         w->open_rows--;

@@ -255,13 +255,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site)
 
 /* The end of a statement that failed, and of its use. */
 static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
-    dbm_error_info kept = dbm__self()->last;
-    if (op->result != NULL) {
-        op->kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, op);
-        op->result = NULL;
-    }
-    dbm__self()->last = kept;
+    dbm__op_drop(&w->slot.connection, op);
     return dbm__run_over(w, entry, rc, sql, site);
 }
 
@@ -345,25 +339,13 @@ again:
         rc = dbm__work_start(w, entry->prepared.writes, site);
         if (DBM__UNLIKELY(rc != DBM_OK)) goto failed;
     }
-    if (rows != NULL && count != 0) {
-        const dbm_value *kept = values;
-        rc = dbm__keep_values(w, rows, values, count, &kept);
-        if (rc != DBM_OK) goto failed;
-        op->values = kept;
-    } else {
-        op->values = values;
-    }
+    op->values = values;
+    if (rows != NULL && count != 0 && (rc = dbm__keep_values(w, rows, values, count, &op->values)) != DBM_OK) goto failed;
     if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry->text, op->values, count, site);
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
-    op->kind = DBM_OP_EXECUTE;
-    op->sql = entry->prepared.sql;
-    op->sql_size = entry->prepared.sql_size;
-    op->value_count = count;
-    op->prepared = &entry->prepared;
-    op->deadline_us = dbm__work_deadline(w);
+    dbm__op_execute(op, &entry->prepared, op->values, count, dbm__work_deadline(w));
     op->result = NULL;
-    op->row = false;
     op->affected = op->last_id = -1;
     op->settled = op->ended = false;
     op->row_buffer = w->db->settings->config.row_buffer;
@@ -402,14 +384,7 @@ static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, 
             op->row = false;
             rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
-        op->kind = DBM_OP_FINISH;
-        if (rc == DBM_DONE) {
-            dbm__op_run(&w->slot.connection, op);
-        } else {
-            dbm_error_info kept = dbm__self()->last;
-            dbm__op_run(&w->slot.connection, op);
-            dbm__self()->last = kept;
-        }
+        dbm__op_drop(&w->slot.connection, op);
         return dbm__exec_over(w, entry, op, rc, site);
     }
     dbm__cache_give(&w->slot.connection, entry);
@@ -428,20 +403,12 @@ DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry,
     return rc == DBM_DONE ? DBM_OK : rc;
 }
 
-static void dbm__exec_op(dbm_op *op) {
-    op->isolation = DBM_ISOLATION_DEFAULT;
-    op->read_only = op->write = op->one_row = op->no_wait = op->queued = op->reply = op->alone = false;
-    op->savepoint = 0;
-    op->row_buffer = 0;
-    op->native = op->state = NULL;
-}
-
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
     dbm__entry *entry;
     dbm_op op;
     dbm_status rc;
     DBM_ASSERT(w != NULL);
-    dbm__exec_op(&op);
+    dbm__op_init(&op, DBM_OP_EXECUTE, INT64_MAX);
     op.no_wait = send && w->db->pipeline;
     if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
     rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
@@ -465,28 +432,19 @@ static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e,
     return dbm__exec_rest(w, e, op, site);
 }
 
-/* `e` is taken, its use counted. */
-DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site) {
-    dbm_op op;
+/* `e` has `own` uses; this one is counted meanwhile. */
+DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, int own, const dbm_value *values, int count, const char *site) {
+    dbm_op *op = &w->one.row.op; /* which nobody reads */
     dbm_status rc;
-    dbm__exec_op(&op);
-    op.kind = DBM_OP_EXECUTE;
-    op.sql = e->prepared.sql;
-    op.sql_size = e->prepared.sql_size;
-    op.values = values;
-    op.value_count = count;
-    op.prepared = &e->prepared;
-    op.deadline_us = INT64_MAX;
-    op.result = NULL;
-    op.row = op.settled = op.ended = false;
-    op.affected = op.last_id = -1;
-    op.columns = 0;
-    dbm__store(&w->slot.statements, w->slot.statements + 1u);
-    w->top->ran = true;
-    rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, &op) : dbm__op_run(&w->slot.connection, &op);
-    if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
-    dbm__work_wrote(w, e, &op);
-    dbm__cache_give(&w->slot.connection, e);
+    e->uses = own + 1;
+    dbm__lane_op(w, e, values, count);
+    op->one_row = op->settled = op->ended = false;
+    op->result = NULL;
+    op->affected = op->last_id = -1;
+    rc = w->lane(&w->slot.connection, op);
+    if (DBM__UNLIKELY(rc != DBM_OK || op->result != NULL || op->ended)) return dbm__exec_lane_else(w, e, op, rc, site);
+    dbm__work_wrote(w, e, op);
+    e->uses = own;
     return DBM_OK;
 }
 
@@ -499,13 +457,7 @@ static dbm_status dbm__work_commanded(dbm__work *w, dbm_op *op, dbm_status rc, b
     if (op->queued) w->commands++;
     else if (c->broken && rc != DBM_OK) w->commands = 0;
     else if (received && w->commands > 0) w->commands--;
-    if (rc != DBM_OK && op->result != NULL) {
-        dbm_error_info kept = dbm__self()->last;
-        op->kind = DBM_OP_FINISH;
-        dbm__op_run(c, op);
-        op->result = NULL;
-        dbm__self()->last = kept;
-    }
+    if (rc != DBM_OK) dbm__op_drop(c, op);
     return dbm__command_over(w, op, rc, changes, site);
 }
 
@@ -556,8 +508,11 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
 /* The short way of the pipeline, see dbm__exec(): what the adapter does from memory, in a session that nothing watches. False: nothing was done. */
 DBM__INLINE bool dbm__command_lane(dbm__work *w, dbm_op *op, dbm_op_kind kind, const dbm_value *values, int count, bool writes, const char *site, dbm_status *st) {
     dbm_connection *c = &w->slot.connection;
-    dbm__exec_op(op);
     op->kind = kind;
+    op->isolation = DBM_ISOLATION_DEFAULT;
+    op->read_only = op->one_row = op->queued = op->reply = op->alone = false;
+    op->savepoint = 0;
+    op->native = op->state = NULL;
     op->values = values;
     op->value_count = count;
     op->prepared = NULL;
@@ -601,9 +556,9 @@ DBM__FN bool dbm__command_received(dbm__work *w, const char *site, dbm_row **out
     dbm__rows_reset(w, &w->one, site);
     if (!dbm__command_lane(w, &row->op, DBM_OP_RECEIVE, NULL, 0, false, site, st)) return false;
     if (DBM__UNLIKELY(*st != DBM_OK || row->op.result == NULL)) return true;
-    row->open = row->standing = true;
+    dbm__row_stand(row);
+    row->open = true;
     row->fresh = false;
-    row->number = 1;
     w->open_rows++;
     if (DBM__LIKELY(row->op.row)) *out = row;
     else dbm__rows_close(&w->one);
@@ -689,14 +644,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         return dbm__call_end(&call, st);
     }
     rows->row.owns_session = call.owns;
-    if (rows == &call.work->one) {
-        rows->row.fresh = rows->row.op.row && rows->row.op.result != NULL;
-        rows->row.ended = rows->row.op.result == NULL;
-        rows->row.open = true;
-        if (rows->row.op.result != NULL) call.work->open_rows++;
-    } else {
-        dbm__rows_opened(call.work, rows);
-    }
+    dbm__rows_opened(call.work, rows);
     st = dbm_rows_next(rows, out);
     if (st == DBM_OK) return DBM_OK;
     if (st != DBM_DONE) {
@@ -743,22 +691,21 @@ static DBM__NOINLINE dbm_status dbm__exec_given(dbm_session *on, const char *sit
     return call.owns ? dbm__call_end(&call, st) : st;
 }
 
-DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
+DBM__DEF DBM__HOT dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
     dbm__work *w;
     if (DBM__LIKELY(on != NULL && on->step != DBM__ON_DATABASE && sql != NULL && (w = dbm__work_of(on)) != NULL && dbm__exec_lane(w))) {
         dbm__entry *e = dbm__cache_known(&w->slot.connection, sql);
-        if (DBM__LIKELY(e != NULL && e->quick && e->uses == 0)) {
+        if (DBM__LIKELY(e != NULL && e->uses == 0)) {
             dbm_value values[DBM__LANE_VALUES];
             int count;
             va_start(ap, codes);
             count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
             va_end(ap);
-            if (DBM__LIKELY(count == e->prepared.parameters)) {
-                e->uses = 1;
+            if (DBM__LIKELY(count == e->quick)) {
                 dbm__cache_hit(&w->slot.connection, e);
-                return dbm__exec_quick(w, e, values, count, site);
+                return dbm__exec_quick(w, e, 0, values, count, site);
             }
         }
     }
@@ -911,20 +858,17 @@ static DBM__NOINLINE dbm_status dbm__stmt_exec_given(const char *site, dbm_state
     return send ? DBM_OK : rc; /* it sticks */
 }
 
-DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
+DBM__DEF DBM__HOT dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc != DBM_OK) return rc;
-    if (DBM__LIKELY(dbm__exec_lane(st->work) && st->entry != NULL && st->entry->quick && st->entry->uses == 1)) {
+    if (DBM__LIKELY(dbm__exec_lane(st->work) && st->entry != NULL && st->entry->uses == 1)) {
         dbm_value values[DBM__LANE_VALUES];
         int count;
         va_start(ap, codes);
         count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
         va_end(ap);
-        if (DBM__LIKELY(count == st->entry->prepared.parameters)) {
-            st->entry->uses = 2;
-            return dbm__exec_quick(st->work, st->entry, values, count, site);
-        }
+        if (DBM__LIKELY(count == st->entry->quick)) return dbm__exec_quick(st->work, st->entry, 1, values, count, site);
     }
     va_start(ap, codes);
     rc = dbm__stmt_exec_given(site, st, false, dbm__given_list(codes, &ap));

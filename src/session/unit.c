@@ -294,21 +294,14 @@ static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t dead
             dbm__free(c->db->host, text);
             if (st != DBM_OK) return dbm__init_sql_failed(c, st);
             dbm__op_init(&op, DBM_OP_EXECUTE, deadline_us);
-            op.sql = entry->prepared.sql;
-            op.sql_size = entry->prepared.sql_size;
-            op.prepared = &entry->prepared;
+            dbm__op_execute(&op, &entry->prepared, NULL, 0, deadline_us);
             st = dbm__op_run(c, &op);
             while (st == DBM_OK && op.result != NULL && (op.row || op.kind == DBM_OP_FETCH)) {
                 op.row = false;
                 op.kind = DBM_OP_FETCH;
                 st = dbm__op_run(c, &op);
             }
-            if (op.result != NULL) {
-                dbm_error_info kept = dbm__self()->last;
-                op.kind = DBM_OP_FINISH;
-                dbm__op_run(c, &op);
-                dbm__self()->last = kept;
-            }
+            dbm__op_drop(c, &op);
             dbm__cache_give(c, entry);
             if (st != DBM_OK && st != DBM_DONE) return dbm__init_sql_failed(c, st);
         }
@@ -334,7 +327,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->no_transaction = !w->db->transactions || w->db->autocommit;
     w->timed = w->db->settings->config.statement_timeout_ms > 0;
     w->echo = w->db->settings->config.echo != DBM_ECHO_OFF;
-    w->lane = !w->timed && !w->echo && (w->db->adapter->start != NULL || w->db->adapter->execute != NULL);
+    w->lane = w->timed || w->echo ? NULL : w->db->adapter->start == NULL ? w->db->adapter->execute : dbm__op_run;
     w->isolation = w->db->isolation;
     w->in_transaction = w->wrote = false;
     w->points = w->points_sent = 0;
@@ -357,7 +350,8 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         if (rows->row.open && rows->row.entry != NULL) dbm__cache_give(c, rows->row.entry);
         rows->row.entry = NULL;
         rows->row.op.result = NULL;
-        rows->row.open = rows->row.standing = rows->row.fresh = false;
+        rows->row.open = rows->row.fresh = false;
+        dbm__row_leave(&rows->row);
         rows->row.ended = true;
         if (rows != &w->one) {
             w->rows = rows->next;
@@ -394,6 +388,8 @@ DBM__FN void dbm__works_init(dbm_database *db) {
     for (i = 0; i < db->pool->slot_count; i++) {
         dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
         w->db = db;
+        w->restarts = (db->adapter->flags & DBM_ADAPTER_RESTARTS) != 0;
+        dbm__rows_init(w, &w->one);
         dbm__work_restore(w);
     }
 }

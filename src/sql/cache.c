@@ -181,8 +181,11 @@ DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_sta
         dbm__cache_drop(c, e);
         return st;
     }
-    e->plain = !e->named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
-    e->quick = !e->named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
+    e->plain = e->quick = -2;
+    if (!e->named && e->prepared.data) {
+        if (!e->prepared.writes && e->verb == DBM__VERB_READ) e->plain = e->prepared.parameters;
+        if (e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE) e->quick = e->prepared.parameters;
+    }
     e->uses = 1;
     if (dbm__cache_keeps(k, e->text_size)) {
         dbm__entry **chain = dbm__cache_chain(k, e->hash);

@@ -20,8 +20,8 @@ typedef struct dbm__entry {
     bool named;                      /* parsed for dbm_named() values */
     bool cached;                     /* in the cache, else to be dropped after its use */
     bool random;                     /* see dbm__parsed */
-    bool plain;                      /* prepared, reads, and by position: the short way in session/ may run it, */
-    bool quick;                      /* or writes without giving rows: the one for those */
+    int plain;                       /* its placeholders, when it is prepared, reads, and is by position, so that the short way in session/ may run it; else -2, which no call has */
+    int quick;                       /* the same when it writes without giving rows */
     dbm__verb verb;
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
@@ -59,10 +59,10 @@ DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
     return e->named == named && !(e->uses > 0 && e->prepared.single);
 }
 DBM__FN void dbm__cache_touch(dbm__cache *k, dbm__entry *e); /* to the newest end */
-/* The hit by address alone, for the hot path: an entry that is for positional values, in use or not, or NULL. */
+/* The hit by address alone, for the hot path: an entry in use or not, by position or by name, or NULL. */
 DBM__INLINE dbm__entry *dbm__cache_known(const dbm_connection *c, const char *sql) {
     dbm__entry *e = c->cache->hints[dbm__cache_hint(sql)];
-    return DBM__UNLIKELY(e == NULL || e->named || strcmp(e->text, sql) != 0) ? NULL : e;
+    return DBM__LIKELY(e != NULL) && DBM__LIKELY(strcmp(e->text, sql) == 0) ? e : NULL;
 }
 /* Its use, which the caller has counted. */
 DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {

@@ -514,6 +514,54 @@ static void test_writes_again(void **state) {
     dbm_row_end(row);
 }
 
+/* A statement whose row is in hand is executed again: that row ends, whatever comes of it. */
+static void test_reads_again(void **state) {
+    static const char text[] = "SELECT b FROM t WHERE a = ?", fails[] = "SELECT abs(?)", *const all[] = { "one", "two", "three" };
+    dbm_status rc = DBM_E_MISUSE;
+    dbm_row *row, *other;
+    (void)state;
+    DBM_SESSION_RC(fx.mgr, "default", s, &rc) {
+        dbm_statement *st;
+        dbm_exec(s, "CREATE TABLE t (a INTEGER PRIMARY KEY, b)");
+        dbm_exec(s, "CREATE TABLE u (a)");
+        dbm_exec(s, "INSERT INTO t VALUES (1, 'one'), (2, x'74776f'), (3, 'three')"); /* the second one is a blob, copied to be a text */
+        assert_int_equal(dbm_prepare(s, text, &st), DBM_OK);
+        for (int way = 0; way < 4; way++) {
+            for (int i = 1; i <= 3; i++) {
+                assert_int_equal(way % 2 == 0 ? dbm_query_one(s, &row, text, i) : dbm_stmt_query_one(st, &row, i), DBM_OK);
+                assert_string_equal(dbm_row_text(row, 0), all[i - 1]);
+                assert_int_equal(dbm_row_columns(row), 1);
+                if (way >= 2) assert_int_equal(dbm_query_one(s, &other, "SELECT count(*), ? FROM t", i), DBM_OK);
+            }
+            assert_int_equal(way % 2 == 0 ? dbm_query_one(s, &row, text, 4) : dbm_stmt_query_one(st, &row, 4), DBM_E_NOT_FOUND);
+            assert_null(row);
+            assert_int_equal(way % 2 == 0 ? dbm_query_one(s, &row, text, 3) : dbm_stmt_query_one(st, &row, 3), DBM_OK);
+            assert_string_equal(dbm_row_text(row, 0), "three");
+            DBM_EACH(s, each, "SELECT a FROM t") { /* and while other rows are open */
+                assert_int_equal(dbm_query_one(s, &row, text, dbm_row_int(each, 0)), DBM_OK);
+                assert_string_equal(dbm_row_text(row, 0), all[dbm_row_int(each, 0) - 1]);
+            }
+        }
+        assert_int_equal(dbm_query_one(s, &row, text, 1), DBM_OK);
+        assert_int_equal(dbm_query_one(s, &row, text, 2), DBM_OK);
+        assert_int_equal(dbm_exec(s, "DROP TABLE u"), DBM_OK); /* SQLite refuses that while anything is read */
+    }
+    assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_RC(fx.mgr, "default", s, &rc) {
+        for (int i = 0; i < 3; i++) assert_int_equal(dbm_query_one(s, &row, fails, -i), DBM_OK);
+        assert_int_equal(dbm_query_one(s, &row, fails, INT64_MIN), DBM_E_SQL);
+        assert_null(row);
+        assert_says("integer overflow");
+    }
+    assert_int_equal(rc, DBM_E_SQL);
+    DBM_SESSION_RC(fx.mgr, "default", s, &rc) {
+        assert_int_equal(dbm_query_one(s, &row, fails, -5), DBM_OK);
+        assert_int_equal(dbm_row_int(row, 0), 5);
+        assert_int_equal(dbm_exec(s, "DROP TABLE t"), DBM_OK);
+    }
+    assert_int_equal(rc, DBM_OK);
+}
+
 static void test_statements_refused(void **state) {
     dbm_connection c;
     dbm_prepared p;
@@ -1496,6 +1544,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_returning, setup, teardown),
         cmocka_unit_test_setup_teardown(test_constraints, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writes_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reads_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_statements_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_transactions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_snapshot_conflict, setup, teardown),
