@@ -38,7 +38,7 @@ DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site
     }
     a = (dbm__async *)(void *)w->side;
     runs = a != NULL && dbm__load(&a->side.runner) == dbm__thread_number() && dbm__self()->loop != a->loop; /* this is a worker, and the queue is the loop's */
-    if (a == NULL || runs || a->side.gen != w->base.gen || a->end == NULL) {
+    if (a == NULL || runs || dbm__load32(&a->open) != s->gen) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, runs ? "a call of dbm_async_... inside of dbm_async_run, where calls wait: use dbm_exec and its like"
                   : "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL;
@@ -178,13 +178,15 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
         (void)dbm__fail_null("rows");
         return NULL;
     }
-    if (!rows->row.open) {
-        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
-        return NULL;
-    }
     s.slot = rows->row.work;
     s.gen = rows->row.gen;
     s.step = 0;
+    if (!rows->row.open || dbm__async_of(&s, false, site) == NULL) {
+        dbm_task *t = dbm__self()->loop != NULL ? dbm__task_current((dbm_loop *)dbm__self()->loop) : NULL;
+        if (to.kind == DBM__ASYNC_ROWS_END && !to.told && t != NULL) return dbm__async_yield(t, site); /* done already */
+        if (!rows->row.open) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
+        return NULL;
+    }
     a = dbm__async_of(&s, !to.told, site);
     r = a != NULL ? dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false) : NULL;
     if (r == NULL) return NULL;
@@ -194,13 +196,10 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
 }
 
 /* A row that is in memory: no act is needed for it. */
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) {
     dbm__work *w;
     dbm_status st;
-    if (rows != NULL && rows->row.came) {
-        rows->row.came = false;
-        return true;
-    }
+    if (t != NULL && dbm__task_awaits(t) != NULL) return true; /* it was awaited, and is there; the rows may be another's by now */
     *row = NULL;
     if (rows == NULL || !rows->row.open) return false;
     w = rows->row.work;
@@ -219,7 +218,6 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     *row = &rows->row;
     return true;
 }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
 #else
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) { (void)loop; (void)db; (void)site; return NULL; }
 static dbm_status dbm__no_sessions(void) {
@@ -245,6 +243,5 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { (void)rows; }
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) { (void)t; (void)rows; *row = NULL; return false; }
 #endif /* DBM_HAS_ASYNC */

@@ -811,6 +811,7 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
 
 static void dbm__loop_destroy(dbm_loop *loop) {
     dbm__host *host = loop->host;
+    dbm__shared *shared = loop->mgr->shared;
     size_t i;
     if (loop->wake_write != loop->wake_read) dbm__fd_close(loop->wake_write);
     dbm__fd_close(loop->wake_read);
@@ -830,6 +831,7 @@ static void dbm__loop_destroy(dbm_loop *loop) {
     dbm__free(host, (void *)loop->times);
     dbm__free(host, loop->fds);
     dbm__free(host, loop);
+    dbm__orphan_returned(shared); /* if the manager has gone, all of it now does */
 }
 
 static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
@@ -851,6 +853,7 @@ DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_
     if (loop == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     loop->mgr = mgr;
     loop->host = &mgr->shared->host;
+    (void)dbm__add(&mgr->shared->orphans, 1);
     if (options != NULL) loop->options = *options;
     if (loop->options.workers == 0) loop->options.workers = 4;
     if (loop->options.work_queue == 0) loop->options.work_queue = 10000;
@@ -922,6 +925,8 @@ static void dbm__loop_end(dbm_loop *loop) {
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN);
         }
         for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
+        dbm__loop_take_posts(loop); /* a poster's that was slower than all this */
+        dbm__loop_run_jobs(loop);
     }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop);

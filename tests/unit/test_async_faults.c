@@ -38,7 +38,7 @@ static dbm_status next(dbm_rows *rows, dbm_row **row) {
     awaited a = { 0 };
     dbm_status st;
     if (!async_side) return dbm_rows_next(rows, row);
-    if (dbm__async_row(rows, row)) return DBM_OK;
+    if (dbm__async_row(NULL, rows, row)) return DBM_OK;
     st = awaited_wait(&a, dbm_async_next_cb(rows, row, awaited_fn, &a));
     return st == DBM_OK && *row == NULL ? DBM_DONE : st;
 }
