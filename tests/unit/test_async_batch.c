@@ -936,6 +936,8 @@ static void the_manager_goes_first(void **state) {
     CHECK(test_heap_live(&heap) == 0 && t.times == 2);
     CHECK_STATUS(t.status, DBM_E_CANCELLED);
     (void)server_end_all();
+}
+
 /* A thread of the pool's that was about to wake the loop when it went: the last word of that one finds it, and what stands for the database is freed. */
 static void *wakes_late(void *ud) {
     dbm__taker *by = (dbm__taker *)ud;
