@@ -962,10 +962,10 @@ static void a_wake_that_comes_late(void **state) {
 
 /* Rows of a call on a database end with the last one, and their connection goes to whoever waits for it: what the task then does must not reach the rows that
  * another loop reads on it: which ThreadSanitizer alone can see, so nothing here orders the two. */
-typedef struct reader { dbm_session s; dbm_rows *rows; dbm_row *row; int count; int64_t sum; dbm_status status; } reader;
+typedef struct loop_reader { dbm_session s; dbm_rows *rows; dbm_row *row; int count; int64_t sum; dbm_status status; } loop_reader;
 static int second_reads, first_is_through, was_run;
 static dbm_task_status reads_first(dbm_task *t) {
-    reader *x = (reader *)dbm_task_data(t);
+    loop_reader *x = (loop_reader *)dbm_task_data(t);
     DBM_TASK_BEGIN(t);
     DBM_AWAIT(t, dbm_async_query(db, &x->rows, "rows 1 x 1"));
     DBM_AWAIT_ROW(t, x->rows, x->row) x->count++;
@@ -973,7 +973,7 @@ static dbm_task_status reads_first(dbm_task *t) {
     DBM_TASK_END(t);
 }
 static dbm_task_status reads_second(dbm_task *t) {
-    reader *x = (reader *)dbm_task_data(t);
+    loop_reader *x = (loop_reader *)dbm_task_data(t);
     DBM_TASK_BEGIN(t);
     DBM_AWAIT(t, dbm_async_session_on(t, db, &x->s));
     DBM_AWAIT(t, dbm_async_query(&x->s, &x->rows, "rows 5 x 1"));
@@ -1010,7 +1010,7 @@ static void rows_of_another_loop(void **state) {
     dbm_database *db2;
     dbm_config config;
     pthread_t thread;
-    reader x, y;
+    loop_reader x, y;
     int waited = 0;
     told t = { 0 };
     (void)state;
