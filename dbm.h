@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 38b4679ebcd627b5: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 4a55d7ca21a60e9d: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -27881,13 +27881,13 @@ static void dbm__loop_work_off(dbm_loop *loop) {
 /* What was kept for now, then the system is told. Once more for what came of it: a connection that goes back here begins its next session, whose first call leaves. */
 static void dbm__loop_end_turn(dbm_loop *loop) {
     int rounds;
-    for (rounds = 0; rounds < 2; rounds++) {
-        dbm__job *job = loop->at_end, *next;
+    for (rounds = 0; rounds < 2 && (rounds == 0 || !loop->freed); rounds++) {
+        dbm__job *job, *next;
+        if (rounds != 0) { dbm__loop_take_posts(loop); dbm__loop_run_jobs(loop); }
+        job = loop->at_end;
         loop->at_end = NULL;
         loop->last_at_end = &loop->at_end;
         for (; job != NULL && !dbm__loop_forked(loop); job = next) { next = job->next; job->run(job); }
-        dbm__loop_run_jobs(loop);
-        dbm__loop_take_posts(loop);
         dbm__loop_run_jobs(loop); }
     if (!dbm__loop_forked(loop)) dbm__loop_tell_changes(loop); /* what is registered is shared with the parent */
     loop->forgot = false; }

@@ -307,6 +307,30 @@ static void each_is_committed_alone(void **state) {
     }
 }
 
+/* What is quick is told while slow calls of the same batches, and of the other connection, are under way, though nothing else happens. */
+typedef struct napper { dbm_status status; long after_ms; } napper;
+static long begun_ms;
+static void on_slept(void *ud, dbm_status status) {
+    napper *x = (napper *)ud;
+    x->status = status;
+    x->after_ms = test_now_ms() - begun_ms;
+}
+static void beside_slow_ones(void **state) {
+    static const double seconds[] = { 0, 0.02, 2, 0, 0.1, 2 };
+    napper all[6];
+    (void)state;
+    type = POSTGRESQL;
+    open_with(2, false);
+    for (int round = 0; round < 3; round++) { /* on each connection it is prepared before */
+        begun_ms = test_now_ms();
+        for (int i = 0; i < 6; i++) assert_ok(dbm_async_exec_cb(dbm_async_on(loop, db), on_slept, &all[i], "SELECT pg_sleep(?)", round < 2 ? 0 : seconds[i]));
+        run(30000);
+        for (int i = 0; i < 6; i++) assert_ok(all[i].status);
+    }
+    for (int i = 0; i < 6; i++) if (seconds[i] < 1 && all[i].after_ms > 1000) fail_msg("call %d of %d ms was told after %d ms", i, (int)(seconds[i] * 1000), (int)all[i].after_ms);
+    close_all();
+}
+
 /* ---- large both ways at once ------------------------------------------------------------------------------------------------------- */
 
 enum { PART = 2000, TIMES = 500, LARGE = PART * TIMES, LARGE_CALLS = 12 };
@@ -429,7 +453,7 @@ static void stops_one_of_many(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(tasks_share_connections), cmocka_unit_test(several_in_a_turn), cmocka_unit_test(each_is_committed_alone), cmocka_unit_test(each_tells_its_own_count),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(tasks_share_connections), cmocka_unit_test(several_in_a_turn), cmocka_unit_test(each_is_committed_alone), cmocka_unit_test(beside_slow_ones), cmocka_unit_test(each_tells_its_own_count),
         cmocka_unit_test(large_both_ways), cmocka_unit_test(stops_one_of_many) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

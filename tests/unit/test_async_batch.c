@@ -727,7 +727,7 @@ static void handed_over_in_a_turn(void **state) {
         turns++;
     }
     printf("%d sessions: %d turns\n", MANY, turns);
-    CHECK(turns <= MANY / 4);
+    CHECK(turns <= MANY / 3);
     run();
     close_all();
 }
