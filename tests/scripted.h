@@ -107,6 +107,7 @@ typedef struct server {
     bool no_prepare, no_savepoints;
     bool write_first;         /* stepped: asks to write before it reads */
     bool timer_first;         /* stepped: waits 1 ms by the timer first */
+    bool by_hand;             /* batched: an answer is there when the test has sent a byte */
     bool step_poll;           /* stepped: looks again every millisecond, to hear of a cancel */
     bool deaf;                /* a cancel is not heard */
     int window;               /* piped: so many may be unanswered; 0: DBM_PIPELINE_MAX */
@@ -958,7 +959,7 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
         if (n != 1) return step_done(c, l, op, link_lost(c, l));
         l->phase = PHASE_READ;
     }
-    if (!l->asked && !(l->fault.kind >= 0 && l->fault.action == DROP) && !queue_silent(l) && !(op->kind == DBM_OP_RECEIVE && batch_silent(l)) && server_now(v) >= l->due_us) {
+    if (!l->asked && !(op->kind == DBM_OP_RECEIVE && v->by_hand) && !(l->fault.kind >= 0 && l->fault.action == DROP) && !queue_silent(l) && !(op->kind == DBM_OP_RECEIVE && batch_silent(l)) && server_now(v) >= l->due_us) {
         (void)!read(l->fd[1], &byte, 1);
         (void)!send(l->fd[1], &byte, 1, MSG_NOSIGNAL);
         l->asked = true;
@@ -969,7 +970,7 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
         return step_done(c, l, op, link_cancelled(c, l, op));
     }
     if (n == 1 && op->kind == DBM_OP_RECEIVE) {
-        l->batch_heard = true;
+        l->batch_heard = !v->by_hand;
         return step_done(c, l, op, batch_next(c, l, op));
     }
     if (n == 1) {

@@ -12,7 +12,6 @@
 #  define dbm__async_bulk_cb DBM__PREFIXED(dbm__async_bulk_cb)
 #  define dbm__async_bulk_row DBM__PREFIXED(dbm__async_bulk_row)
 #  define dbm__async_call DBM__PREFIXED(dbm__async_call)
-#  define dbm__async_came DBM__PREFIXED(dbm__async_came)
 #  define dbm__async_heard DBM__PREFIXED(dbm__async_heard)
 #  define dbm__async_row DBM__PREFIXED(dbm__async_row)
 #  define dbm__async_rows DBM__PREFIXED(dbm__async_rows)

@@ -9,6 +9,8 @@
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 
 static void dbm__turn_forego(dbm__async *a);
+static void dbm__turns_next(dbm__turns *turns);
+static void dbm__async_worker(dbm__worked *worked);
 
 /* ---- requests ------------------------------------------------------------------------------------------------------------ */
 
@@ -58,8 +60,15 @@ static void dbm__request_stop(dbm_act *act) {
         return;
     }
     if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
-    if (a->turned) dbm__turn_forego(a);
-    else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
+    if (a->turned) {
+        dbm__turn_forego(a);
+    } else if (a->on && r->worked.run == dbm__async_worker && dbm__loop_work_recall(a->loop, &r->worked)) { /* no worker was free so far */
+        dbm__turns *turns = a->turns;
+        if (turns != NULL && turns->patient == a) turns->patient = NULL;
+        a->on = false;
+        dbm__async_go(a);
+        if (turns != NULL) dbm__turns_next(turns);
+    } else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
         dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
         dbm__store_release(&w->trouble, 1);
@@ -195,6 +204,7 @@ static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     if (a->line != NULL) {
         if (a->served < DBM__SHARE_SERVED) a->served++;
         r->gen = a->work->gen;
+        if (r->row == &a->work->one.row && !r->act.done && !(a->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) r->row = dbm__row_copy(r->row, r->site); /* so that others can have the connection */
         if (r->row != NULL) r->row->lent_to = r->act.done ? (const void *)a->work : r;
     }
     dbm__request_done(r, st);
@@ -257,6 +267,8 @@ static void dbm__async_ended(dbm_loop *loop, dbm__request *r) {
 static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
     dbm__work *w = a->work;
     dbm_session s;
+    if (a->renews && w->top->sticky == DBM_OK && dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, r->site);
+    a->renews = false;
     s.slot = w;
     s.gen = dbm__load32(&w->gen);
     s.step = 0;
@@ -374,11 +386,7 @@ static void dbm__async_look(void *ud) {
     dbm__async *a;
     int i;
     for (i = 0; i < 2; i++)
-        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) {
-            if (!a->waits || dbm__load(&a->work->cancelled) == 0) continue;
-            dbm__running_told(&a->running);
-            dbm__flow_cancel(a);
-        }
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
     dbm__turns_look(ud);
 }
 
@@ -522,8 +530,20 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
     if (a->turned) {
         a->late = true;
         dbm__turn_forego(a);
-    } else if (a->waits) {
+    } else if (dbm__load(&a->side.waits) != 0) {
+        dbm__line *h = a->line;
+        dbm__async *other, *next;
+        if (h != NULL && a->gathers_us != 0 && heard == DBM_E_TIMEOUT) {
+            h->lead = a;
+            heard = DBM_OK;
+        }
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
+        for (other = h != NULL ? h->carriers : NULL; other != NULL; other = next) {
+            next = other->next_carrier;
+            if (other == a || other->gathers_us == 0 || dbm__load(&other->side.waits) == 0) continue;
+            dbm__loop_unwatch(loop, &other->watch);
+            if (dbm__flow_heard(other, DBM_OK)) dbm__async_go(other);
+        }
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r);
     }
@@ -586,6 +606,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
     while (!a->put_off && (a->batches || a->first != NULL)) {
         dbm__request *r = a->first;
         dbm_status st;
+        bool half = r != NULL && r->kind == DBM__ASYNC_BULK_BEGIN && r->bulk != NULL && !a->on; /* the worker goes on with it, or drops it */
         if (a->line != NULL && !a->on && !a->batches) {
             if (dbm__async_shows(a) || dbm__async_spent(a)) { /* a row may be looked at for long */
                 a->first = NULL;
@@ -619,7 +640,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
             st = a->work->top->sticky != DBM_OK ? dbm__level_again(a->work->top) : dbm__work_fail(a->work, r->site);
-        } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
+        } else if (!a->on && !half && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN || dbm__bulk_blocks(a, r)) {
@@ -638,7 +659,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
             r->turns = a->turns;
             r->patient = a->turns != NULL && a->turns->patient == a;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
-            if (dbm__async_work(a, r, r->patient || a->late || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) return;
+            if (dbm__async_work(a, r, r->patient || a->late || half || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) return;
             a->on = false;
             st = dbm__work_fail(a->work, r->site);
         } else {
@@ -747,11 +768,13 @@ DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *tas
     a->first = a->last = a->ending = a->sent = NULL;
     a->last_sent = &a->sent;
     a->sent_count = a->served = 0;
-    a->on = a->waits = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
+    a->gathers_us = 0;
+    a->on = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
     a->line = NULL;
     a->db = w->db;
     a->at = 0;
     a->fd = -1;
+    dbm__store(&a->side.waits, 0);
     a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     a->pipes = w->db->replies && !a->blocks;

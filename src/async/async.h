@@ -40,7 +40,7 @@ enum { DBM__WATCH_NONE = -1, DBM__WATCH_DUE = -2 };
  * them by themselves). */
 enum { DBM__WATCH_NEW = 8 };
 DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
-DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
+DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both, 0: fd is not to wake the loop meanwhile; until INT64_MAX: for ever */
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
 /* Before a driver closes a descriptor, the loop forgets it. Nobody may be waiting for it. */
 DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
@@ -118,7 +118,7 @@ struct dbm__act {
     const dbm__act_kind *kind;
     dbm_error_info *error;               /* kept from its end until it is told; NULL: none, or no memory for it */
     dbm_status status;                   /* of its end; anybody's to read */
-    bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1, came : 1; /* `done` and `stopped` are anybody's to read; came: of a task in DBM_AWAIT_ROW, what it awaited */
+    bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1; /* `done` and `stopped` are anybody's to read */
     unsigned char own[3];                /* of whatever it is the first field of */
 };
 /* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
@@ -132,6 +132,7 @@ DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN void dbm__act_stop(dbm_act *act);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
 DBM__FN dbm_task *dbm__task_current(dbm_loop *loop); /* whose function runs now, or NULL */
+DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t); /* what it awaits, or has awaited and not looked at; or NULL */
 DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }

@@ -178,13 +178,15 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
         (void)dbm__fail_null("rows");
         return NULL;
     }
-    if (!rows->row.open) {
-        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
-        return NULL;
-    }
     s.slot = rows->row.work;
     s.gen = rows->row.gen;
     s.step = 0;
+    if (!rows->row.open || dbm__async_of(&s, false, site) == NULL) {
+        dbm_task *t = dbm__self()->loop != NULL ? dbm__task_current((dbm_loop *)dbm__self()->loop) : NULL;
+        if (to.kind == DBM__ASYNC_ROWS_END && !to.told && t != NULL) return dbm__async_yield(t, site); /* done already */
+        if (!rows->row.open) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
+        return NULL;
+    }
     a = dbm__async_of(&s, !to.told, site);
     r = a != NULL ? dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false) : NULL;
     if (r == NULL) return NULL;
@@ -195,13 +197,9 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
 
 /* A row that is in memory: no act is needed for it. */
 DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) {
-    dbm_act *act = (dbm_act *)(void *)t;
     dbm__work *w;
     dbm_status st;
-    if (act != NULL && act->came) { /* rows that have ended may be another loop's by now */
-        act->came = false;
-        return true;
-    }
+    if (t != NULL && dbm__task_awaits(t) != NULL) return true; /* it was awaited, and is there; the rows may be another's by now */
     *row = NULL;
     if (rows == NULL || !rows->row.open) return false;
     w = rows->row.work;
@@ -220,7 +218,6 @@ DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) {
     *row = &rows->row;
     return true;
 }
-DBM__DEF void dbm__async_came(dbm_task *t) { ((dbm_act *)(void *)t)->came = true; }
 #else
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) { (void)loop; (void)db; (void)site; return NULL; }
 static dbm_status dbm__no_sessions(void) {
@@ -247,5 +244,4 @@ DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) { (void)t; (void)rows; *row = NULL; return false; }
-DBM__DEF void dbm__async_came(dbm_task *t) { (void)t; }
 #endif /* DBM_HAS_ASYNC */

@@ -259,7 +259,7 @@ static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
 
 static void dbm__beginning_stop(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    if (b->DBM__WAITS_FOR == 0) return; /* a worker has it, and then it is seen; or it has begun */
+    if (b->DBM__WAITS_FOR == 0 && (b->more == NULL || !dbm__loop_work_recall(DBM__LINE(b)->loop, &b->more->worked))) return; /* a worker has it, and then it is seen; or it has begun */
     b->DBM__WAITS_FOR = 0;
     if (b->more != NULL) dbm__loop_unwatch(DBM__LINE(b)->loop, &b->more->watch);
     dbm__beginning_cancelled(b);

@@ -415,6 +415,9 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
         if ((want & DBM__WATCH_NEW) || f->serial != w->serial) f->anew = true;
         f->serial = w->serial;
         if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
+    } else if (w->want == 0 && (f = dbm__fd_find(loop, fd)) != NULL && f->told != 0) {
+        f->drop = true;
+        dbm__fd_changed(loop, fd, f);
     }
     dbm__loop_ask(loop, false);
 }
@@ -493,16 +496,21 @@ static void dbm__loop_work_off(dbm_loop *loop) {
     if (dbm__workers_here(loop)) dbm__workers_run_one(loop);
 }
 
-/* What was kept for now, then the system is told. */
+/* What was kept for now, then the system is told. Once more for what came of it: a connection that goes back here begins its next session, whose first call leaves. */
 static void dbm__loop_end_turn(dbm_loop *loop) {
-    dbm__job *job = loop->at_end, *next;
-    loop->at_end = NULL;
-    loop->last_at_end = &loop->at_end;
-    for (; job != NULL && !dbm__loop_forked(loop); job = next) {
-        next = job->next;
-        job->run(job);
+    int rounds;
+    for (rounds = 0; rounds < 2; rounds++) {
+        dbm__job *job = loop->at_end, *next;
+        loop->at_end = NULL;
+        loop->last_at_end = &loop->at_end;
+        for (; job != NULL && !dbm__loop_forked(loop); job = next) {
+            next = job->next;
+            job->run(job);
+        }
+        dbm__loop_run_jobs(loop);
+        dbm__loop_take_posts(loop);
+        dbm__loop_run_jobs(loop);
     }
-    dbm__loop_run_jobs(loop);
     if (!dbm__loop_forked(loop)) dbm__loop_tell_changes(loop); /* what is registered is shared with the parent */
     loop->forgot = false;
 }
@@ -800,6 +808,7 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
 
 static void dbm__loop_destroy(dbm_loop *loop) {
     dbm__host *host = loop->host;
+    dbm__shared *shared = loop->mgr->shared;
     size_t i;
     if (loop->wake_write != loop->wake_read) dbm__fd_close(loop->wake_write);
     dbm__fd_close(loop->wake_read);
@@ -819,6 +828,7 @@ static void dbm__loop_destroy(dbm_loop *loop) {
     dbm__free(host, (void *)loop->times);
     dbm__free(host, loop->fds);
     dbm__free(host, loop);
+    dbm__orphan_returned(shared); /* if the manager has gone, all of it now does */
 }
 
 static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
@@ -840,6 +850,7 @@ DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_
     if (loop == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     loop->mgr = mgr;
     loop->host = &mgr->shared->host;
+    (void)dbm__add(&mgr->shared->orphans, 1);
     if (options != NULL) loop->options = *options;
     if (loop->options.workers == 0) loop->options.workers = 4;
     if (loop->options.work_queue == 0) loop->options.work_queue = 10000;

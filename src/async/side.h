@@ -95,6 +95,7 @@ typedef struct dbm__async {
     int sent_count;
     size_t sent_size;
     bool unheard;                        /* which is all of it */
+    bool stops;                          /* the server was told to stop one of the batch, and may have stopped another one */
     bool renews;                         /* the connection is to be replaced before the first call */
     dbm__job turn;
     dbm_database *db;
@@ -103,7 +104,7 @@ typedef struct dbm__async {
     int served;                          /* of so many calls; */
     bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
-    bool waits;                          /* for `running` */
+    int64_t gathers_us;                  /* it looks when the line's lead is told something, and then at the latest; 0: by itself */
     bool was_clean, replaced;
     int at, after, fd;
     dbm_status rc, failed;
@@ -133,13 +134,13 @@ typedef struct dbm__line {
     dbm__word posted;                    /* `woken` is on its way */
     dbm__async front;                    /* without a work: calls are put there, and wait */
     int waiting;                         /* how many of them */
-    dbm__async *carriers;
+    dbm__async *carriers, *lead;         /* lead: of those whose answers come, the one that is watched */
     bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
     dbm__watch later;                    /* when to look again whether others have given a connection back */
     dbm_session begun;
     int64_t began_us;
 } dbm__line;
-enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000, DBM__GATHER_US = 1000 }; /* taken at once; carried while others wait in the pool */
 
 /* ---- act.c ---- */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
@@ -195,6 +196,7 @@ DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow
 DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
 DBM__FN bool dbm__batch_may(dbm__async *a);  /* the calls that wait are several, and can go together */
 DBM__FN bool dbm__batch(dbm__async *a);      /* they do, or what is left of that; true: none of them is under way any more */
+DBM__FN void dbm__batch_stop(dbm__async *a); /* the call whose answer is waited for was cancelled; of calls on a database */
 DBM__FN void dbm__lent_end(dbm__work *w);    /* rows whose call was told end */
 #endif /* DBM_HAS_ASYNC */
 #endif /* DBM__SIDE_H */

@@ -91,6 +91,7 @@ DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *opt
         return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
     }
     mgr->shared = shared;
+    shared->orphans = 1; /* the manager; its loops and sessions count too, and whoever goes last frees all */
     mgr->use_env = options == NULL || !options->no_env;
     mgr->own_drivers = options != NULL && options->own_drivers;
     dbm__store_release(&mgr->names, (dbm__word)names);
@@ -418,8 +419,6 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     (void)dbm_close_all(mgr);
     shared->owner = mgr;
     shared->free_all = dbm__shared_free_all;
-    /* One count for us, one for each session that is out; whoever brings it to zero frees. */
-    dbm__store(&shared->orphans, 1);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {
         if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool);

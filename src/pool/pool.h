@@ -165,7 +165,7 @@ typedef struct dbm__shared {
     uint32_t marks;
     dbm__gate *gates;
     int64_t grace_us;
-    dbm__word orphans;                   /* sessions still out after the manager went; the last one frees everything */
+    dbm__word orphans;                   /* the manager, its loops, and sessions still out after it went; the last one frees everything */
     dbm__word fork;                      /* the fork epoch that locks, graph and gates live in */
     void (*free_all)(struct dbm__shared *shared);
     void *owner;

@@ -564,6 +564,54 @@ static dbm_task_status finds_it_full(dbm_task *t) {
     DBM_TASK_END(t);
 }
 
+/* Limits are kept also by what waits for a worker: it is not done then. */
+static dbm_status sleep_long(void *ud) {
+    (void)ud;
+    pause_ms(900);
+    return DBM_OK;
+}
+static dbm_task_status has_the_worker(dbm_task *t) {
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_call(t, sleep_long, NULL));
+    DBM_TASK_END(t);
+}
+static dbm_task_status finds_no_worker(dbm_task *t) {
+    steps *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    if (x->i > 1) {
+        DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
+        if (x->i > 3) DBM_AWAIT(t, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 7, "not kept"));
+    }
+    if (x->i == 0) assert_ok(dbm_session_begin(db, NULL, &x[1].s)); /* so that another connection must be made */
+    (void)dbm_spawn(loop, has_the_worker, NULL);
+    DBM_AWAIT(t, dbm_async_sleep(t, 50));
+    x->at = (int)now_ms();
+    if (x->i == 0) {
+        DBM_TRY_AWAIT_WITHIN(t, 100, &x->rc, dbm_async_session(t, NULL, &x->s));
+        (void)dbm_session_end(&x[1].s);
+    } else if (x->i == 1) DBM_TRY_AWAIT_WITHIN(t, 100, &x->rc, dbm_async_exec(db, "INSERT INTO unit VALUES (?, ?)", 8, "not kept"));
+    else if (x->i % 2 == 0) DBM_TRY_AWAIT_WITHIN(t, 100, &x->rc, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 8, "not kept"));
+    else DBM_TRY_AWAIT_WITHIN(t, 100, &x->rc, dbm_async_run(&x->s, insert_three, &x[1].i));
+    x->at = (int)now_ms() - x->at;
+    if (x->rc != DBM_OK) return dbm_task_fail(t, x->rc);
+    DBM_TASK_END(t);
+}
+static void no_worker_in_time(void **state) {
+    (void)state;
+    type = SQLITE;
+    for (int i = 0; i < 6; i++) {
+        steps x[2];
+        open_with(2, 1, NULL);
+        memset(x, 0, sizeof x);
+        x->i = i;
+        assert_status(run_one(finds_no_worker, x), DBM_E_TIMEOUT);
+        assert_int_equal(x->rc, DBM_E_TIMEOUT);
+        if (x->at > 700) fail_msg("%d: told after %d ms", i, x->at);
+        assert_int_equal(number("SELECT COUNT(*) FROM unit"), 0);
+        close_all();
+    }
+}
+
 /* One call more than work_queue allows is refused, rather than run on the loop's thread. */
 static void full_queue(void **state) {
     dbm_loop_options lo;
@@ -946,7 +994,7 @@ static void redis_and_mongodb(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_tasks_on_few_connections), cmocka_unit_test(cancelled_at_every_step), cmocka_unit_test(the_loop_goes_at_every_step),
-        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(full_queue), cmocka_unit_test(cancelled_in_its_turn), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream), cmocka_unit_test(rows_keep_nothing),
+        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(full_queue), cmocka_unit_test(no_worker_in_time), cmocka_unit_test(cancelled_in_its_turn), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream), cmocka_unit_test(rows_keep_nothing),
         cmocka_unit_test(the_server_stands_still), cmocka_unit_test(redis_and_mongodb),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
