@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 57b85c51ead6b079: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 6f11c3540d5019a8: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -31148,7 +31148,6 @@ DBM__FN void dbm__share_go(dbm__line *h) {
         } else {
             dbm__share_take(h, a, a->pipes ? most : 1); } }
     if (h->carriers != NULL && h->waiting != 0 && dbm__pool_has(pool) == 0) { /* one of them may be free soon; else it is waited for another, in line with others */
-        dbm__request *r;
         int64_t now = dbm__now(h->by.db->host);
         dbm__share_late(h);
         if (!h->looks) dbm__loop_watch(h->loop, &h->later, -1, 0, now + DBM__SHARE_LOOK_US);

@@ -176,7 +176,6 @@ DBM__FN void dbm__share_go(dbm__line *h) {
         }
     }
     if (h->carriers != NULL && h->waiting != 0 && dbm__pool_has(pool) == 0) { /* one of them may be free soon; else it is waited for another, in line with others */
-        dbm__request *r;
         int64_t now = dbm__now(h->by.db->host);
         dbm__share_late(h);
         if (!h->looks) dbm__loop_watch(h->loop, &h->later, -1, 0, now + DBM__SHARE_LOOK_US);
