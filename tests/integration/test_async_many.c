@@ -457,6 +457,13 @@ static void small_buffers(void **state) {
                 assert_int_equal(dbm_row_int(row, 0), SENDS);
                 assert_int_equal(dbm_row_int(row, 1), SENDS * ROW);
                 assert_int_equal(dbm_row_int(row, 2), SENDS * (SENDS - 1) / 2);
+                /* more than the server's own buffers hold: it reads no statement while it can't say that */
+                for (int i = 0; i < 3; i++) {
+                    assert_ok(dbm_send(b, "SELECT repeat(CAST(? AS text), 4000)", part));
+                    assert_ok(dbm_send(b, "INSERT INTO unit VALUES (?, ?) RETURNING 1", SENDS + i, large));
+                }
+                assert_ok(dbm_query_one(b, &row, "SELECT COUNT(*) FROM unit WHERE t = ?", large));
+                assert_int_equal(dbm_row_int(row, 0), SENDS + 3);
             }
         }
         assert_ok(rc);
