@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 6f11c3540d5019a8: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 4e8b99210e82df7a: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -6954,7 +6954,7 @@ static dbm_status dbm__status_of_sqlstate(const char *s, bool *retryable) {
     if (strncmp(s, "08", 2) == 0 || strncmp(s, "57P", 3) == 0) { *retryable = true; return DBM_E_LOST; }
     if (strncmp(s, "28", 2) == 0) return DBM_E_AUTH;
     if (strncmp(s, "23", 2) == 0) return DBM_E_CONSTRAINT;
-    if (strncmp(s, "22003", 5) == 0) return DBM_E_RANGE;
+    if (strcmp(s, "22001") == 0 || strcmp(s, "22003") == 0) return DBM_E_RANGE; /* a text, a number that does not fit */
     return DBM_E_SQL; }
 static dbm_constraint dbm__constraint_of_sqlstate(const char *s) {
     static const struct { const char *state; dbm_constraint kind; } known[] = {
@@ -27381,7 +27381,7 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
  * Must not know: any driver.
  *
  *     loop     watches descriptors and times, runs jobs, is woken from other threads        knows: jobs, watches
- *     workers  run blocking calls, a lane of them in order                                  knows: loop
+ *     workers  run blocking calls                                                           knows: loop
  *     acts     whatever can be awaited: a call of a session, a join, a sleep                knows: loop, session
  *     tasks    straight-line code that awaits acts                                          knows: loop, acts
  *
@@ -27424,19 +27424,17 @@ DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
-/* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
-typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
+/* A blocking call. `run` on a worker, then `done` on the loop. */
 typedef struct dbm__worked {
     dbm__job job;
     struct dbm__worked *next;
-    dbm__lane *lane;                     /* NULL: beside all others */
     dbm_loop *loop;
     bool must;                           /* a full queue is no reason to refuse it */
     void (*run)(struct dbm__worked *work);  /* on a worker thread; without threads: on the loop's, when it has nothing else to do */
     void (*done)(struct dbm__worked *work); /* on the loop */
 } dbm__worked;
 /* DBM_E_LIMIT when the queue is full, NOMEM when no worker could be started; then neither is called. */
-DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane);
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work);
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
 /* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
 DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
@@ -28247,11 +28245,11 @@ DBM__DEF void dbm_loop_free(dbm_loop *loop) { (void)loop; }
 #endif
 enum { DBM__WORKERS_MOST = 64 };
 typedef struct dbm__workers {
-    dbm__lock lock;                      /* guards all of it, and the lanes */
+    dbm__lock lock;                      /* guards all of it */
     dbm__signal signal;
-    dbm__worked *first, *last;           /* may run now */
-    int waiting, most_waiting;           /* those of lanes that are busy included */
-    int ready, idle, threads, most;      /* most 0: the loop's thread runs them */
+    dbm__worked *first, *last;
+    int waiting, most_waiting;
+    int idle, threads, most;             /* most 0: the loop's thread runs them */
     bool stop;
 #if DBM__THREADS && defined(_WIN32)
     HANDLE thread[DBM__WORKERS_MOST];
@@ -28259,28 +28257,6 @@ typedef struct dbm__workers {
     pthread_t thread[DBM__WORKERS_MOST];
 #endif
 } dbm__workers;
-static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
-    work->next = NULL;
-    if (*first != NULL && *last != NULL) (*last)->next = work; /* both or none */
-    else *first = work;
-    *last = work; }
-static dbm__worked *dbm__worked_pop(dbm__worked **first) {
-    dbm__worked *work = *first;
-    *first = work->next;
-    return work; }
-static bool dbm__worked_unlink(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
-    dbm__worked **p = first, *before = NULL;
-    while (*p != NULL && *p != work) { before = *p; p = &before->next; }
-    if (*p == NULL) return false;
-    *p = work->next;
-    if (*last == work) *last = before;
-    return true; }
-static void dbm__worked_ready(dbm__workers *ws, dbm__worked *work) { dbm__worked_append(&ws->first, &ws->last, work); ws->ready++; }
-/* Under the lock: what comes next in the lane of one that is over. */
-static void dbm__lane_next(dbm__workers *ws, dbm__lane *lane) {
-    if (lane == NULL) return;
-    if (lane->first != NULL) dbm__worked_ready(ws, dbm__worked_pop(&lane->first));
-    else lane->busy = false; }
 /* On the loop. */
 static void dbm__worked_told(dbm__job *job) {
     dbm__worked *work = (dbm__worked *)(void *)job;
@@ -28288,16 +28264,15 @@ static void dbm__worked_told(dbm__job *job) {
     work->done(work); }
 /* Takes one that may run, runs it, and hands it back. With the lock held, which is given meanwhile. */
 static void dbm__worker_turn(dbm__workers *ws) {
-    dbm__worked *work = dbm__worked_pop(&ws->first);
+    dbm__worked *work = ws->first;
     dbm_loop *loop = work->loop;
-    ws->ready--;
+    ws->first = work->next;
     ws->waiting--;
     dbm__lock_give(&ws->lock);
     work->run(work);
     dbm__lock_take(&ws->lock);
-    dbm__lane_next(ws, work->lane);
     work->job.run = dbm__worked_told;
-    dbm__loop_post(loop, &work->job); /* from here on neither it nor its lane is there for sure */ }
+    dbm__loop_post(loop, &work->job); /* from here on it is not there for sure */ }
 #if DBM__THREADS
 static void dbm__worker_main(dbm__workers *ws) {
     dbm__lock_take(&ws->lock);
@@ -28344,40 +28319,39 @@ static dbm__workers *dbm__workers_of(dbm_loop *loop) {
         return NULL; }
     dbm__loop_worker_limits(loop, &ws->most, &ws->most_waiting);
     return *at = ws; }
-DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane) {
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work) {
     dbm__workers *ws = dbm__workers_of(loop);
     work->loop = loop;
-    work->lane = lane;
+    work->next = NULL;
     if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     dbm__lock_take(&ws->lock);
     if (ws->waiting >= ws->most_waiting && !work->must) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting); }
-    if (ws->ready >= ws->idle && ws->threads < ws->most && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
+    if (ws->waiting >= ws->idle && ws->threads < ws->most && !dbm__worker_start(ws) && ws->threads == 0) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started"); }
     ws->waiting++;
-    if (lane != NULL && lane->busy) {
-        dbm__worked_append(&lane->first, &lane->last, work);
-    } else {
-        if (lane != NULL) lane->busy = true;
-        dbm__worked_ready(ws, work);
-        if (ws->idle != 0) dbm__signal_one(&ws->signal); }
+    if (ws->first != NULL && ws->last != NULL) ws->last->next = work; /* both or none */
+    else ws->first = work;
+    ws->last = work;
+    if (ws->idle != 0) dbm__signal_one(&ws->signal);
     dbm__lock_give(&ws->lock);
     dbm__loop_hold(loop);
     if (ws->most == 0) dbm__loop_ask(loop, false);
     return DBM_OK; }
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
     dbm__workers *ws = *dbm__loop_workers(loop);
-    bool found = false;
+    dbm__worked **p, *before = NULL;
+    bool found;
     if (ws == NULL) return false;
     dbm__lock_take(&ws->lock);
-    if (dbm__worked_unlink(&ws->first, &ws->last, work)) {
-        found = true;
-        ws->ready--;
-        dbm__lane_next(ws, work->lane);
-    } else if (work->lane != NULL) { found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work); }
-    if (found) ws->waiting--;
+    for (p = &ws->first; *p != NULL && *p != work; p = &before->next) before = *p;
+    found = *p != NULL;
+    if (found) {
+        *p = work->next;
+        if (ws->last == work) ws->last = before;
+        ws->waiting--; }
     dbm__lock_give(&ws->lock);
     if (found) dbm__loop_release(loop);
     return found; }
@@ -29171,7 +29145,7 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
     call->ud = ud;
     call->work.run = dbm__called_run;
     call->work.done = dbm__called_done;
-    if (dbm__loop_work(loop, &call->work, NULL) != DBM_OK) { dbm__loop_give(loop, call, sizeof *call); return NULL; }
+    if (dbm__loop_work(loop, &call->work) != DBM_OK) { dbm__loop_give(loop, call, sizeof *call); return NULL; }
     dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
     return &call->act; }
 #else /* !DBM_HAS_ASYNC: there is no task, so but one of these can be called */
@@ -30179,8 +30153,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
 #if DBM_HAS_ASYNC
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 static void dbm__turn_forego(dbm__async *a);
-static void dbm__turns_next(dbm__turns *turns);
-static void dbm__async_worker(dbm__worked *worked);
+static bool dbm__async_recall(dbm__async *a, dbm__request *r);
 /* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
 static void dbm__request_shows(const dbm__request *r) {
     if (r->gen == 0 || r->line != NULL || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, nobody's to ask for, or its session has ended */
@@ -30216,15 +30189,8 @@ static void dbm__request_stop(dbm_act *act) {
         if (r->worked.run == NULL && !r->given && a->first == r) dbm__flow_cancel(a); /* a worker that has it sets `given` */
         return; }
     if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
-    if (a->turned) {
-        dbm__turn_forego(a);
-    } else if (a->on && r->worked.run == dbm__async_worker && dbm__loop_work_recall(a->loop, &r->worked)) { /* no worker was free so far */
-        dbm__turns *turns = a->turns;
-        if (turns != NULL && turns->patient == a) turns->patient = NULL;
-        a->on = false;
-        dbm__async_go(a);
-        if (turns != NULL) dbm__turns_next(turns);
-    } else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
+    if (a->turned) dbm__turn_forego(a);
+    else if (!dbm__async_recall(a, r) && dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
         dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
         dbm__store_release(&w->trouble, 1);
@@ -30500,6 +30466,7 @@ static void dbm__async_ran(dbm__worked *worked) {
         return; }
     turns = a->turns;
     a->on = false;
+    dbm__loop_unwatch(a->loop, &a->watch);
     if (r->turned) {
         dbm__turn_wait(a, r);
     } else {
@@ -30510,6 +30477,19 @@ static void dbm__async_ran(dbm__worked *worked) {
         dbm__async_next(a, st);
         dbm__async_go(a); }
     if (turns != NULL) dbm__turns_next(turns); }
+/* No worker was free so far for a call that is cancelled, or late. */
+static bool dbm__async_recall(dbm__async *a, dbm__request *r) {
+    dbm__turns *turns = a->turns;
+    if (!a->on || r->worked.run != dbm__async_worker || (r->kind == DBM__ASYNC_BULK_BEGIN && r->bulk != NULL) || !dbm__loop_work_recall(a->loop, &r->worked)) return false;
+    if (turns != NULL && turns->patient == a) turns->patient = NULL;
+    dbm__loop_unwatch(a->loop, &a->watch);
+    a->on = a->late = false;
+    if (!r->act.stopped) {
+        (void)dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the session's deadline (timeout_ms) passed before a worker of the loop was free");
+        dbm__async_next(a, dbm__work_fail(a->work, r->site)); }
+    dbm__async_go(a);
+    if (turns != NULL) dbm__turns_next(turns);
+    return true; }
 static void dbm__async_here(dbm__job *job) {
     dbm__worked *worked = (dbm__worked *)(void *)job;
     worked->run(worked);
@@ -30519,7 +30499,7 @@ static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*ru
     r->worked.must = must;
     r->worked.run = run;
     r->worked.done = done;
-    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return true;
+    if (dbm__loop_work(a->loop, &r->worked) == DBM_OK) return true;
     if (!must) return false;
     r->worked.job.run = dbm__async_here;
     dbm__loop_soon(a->loop, &r->worked.job);
@@ -30576,6 +30556,8 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
             if (other == a || other->gathers_us == 0 || dbm__load(&other->side.waits) == 0) continue;
             dbm__loop_unwatch(loop, &other->watch);
             if (dbm__flow_heard(other, DBM_OK)) dbm__async_go(other); }
+    } else if (a->on && r->worked.run == dbm__async_worker) {
+        (void)dbm__async_recall(a, r); /* else a worker has it, and looks at the clock */
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r); } }
 DBM__FN void dbm__async_unlink(dbm__async *a) {
@@ -30651,6 +30633,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN || dbm__bulk_blocks(a, r)) {
+            int64_t until;
             if (a->on || a->turned) return;
             if (a->pipes && !r->alone) { /* those of a batch before it are told first, of what a session shows */
                 r->alone = true;
@@ -30659,11 +30642,14 @@ DBM__FN void dbm__async_go(dbm__async *a) {
                 dbm__turn_wait(a, r);
                 dbm__turns_next(a->turns);
                 return; }
+            until = dbm__request_stops(r) && !half ? a->work->top->deadline_us : INT64_MAX; /* the session is a worker's from here on */
             a->on = true;
             r->turns = a->turns;
             r->patient = a->turns != NULL && a->turns->patient == a;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
-            if (dbm__async_work(a, r, r->patient || a->late || half || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) return;
+            if (dbm__async_work(a, r, r->patient || a->late || half || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) {
+                if (until != INT64_MAX) dbm__loop_watch(a->loop, &a->watch, -1, 0, until);
+                return; }
             a->on = false;
             st = dbm__work_fail(a->work, r->site);
         } else {
@@ -30958,7 +30944,7 @@ static void dbm__beginning_on(dbm__beginning *b, int want) {
     } else if (want == DBM__STEP_BLOCKS) {
         b->more->worked.run = dbm__beginning_run;
         b->more->worked.done = dbm__beginning_ran;
-        if (dbm__loop_work(line->loop, &b->more->worked, NULL) != DBM_OK) dbm__beginning_failed(b);
+        if (dbm__loop_work(line->loop, &b->more->worked) != DBM_OK) dbm__beginning_failed(b);
     } else {
         const dbm__way *way = &b->taking.u.slot->way;
         int fd_want = want & DBM_STEP_BOTH;
@@ -31089,10 +31075,16 @@ static void dbm__share_take(dbm__line *h, dbm__async *a, int most) {
     if (a->first == NULL) return;
     dbm__async_busy(a, true);
     dbm__async_go(a); }
+/* Calls that were late are counted, each once; a carrier that was wanted for them beside others is none. */
+static void dbm__share_late_one(dbm__line *h, uint64_t more) {
+    dbm__lock_take(&h->by.db->pool->lock);
+    h->by.db->pool->stats.timeouts += more;
+    dbm__lock_give(&h->by.db->pool->lock); }
 /* A carrier can't be had: unless there is another one, the calls that wanted it fail as it does. */
 static void dbm__carrier_failed(dbm__line *h, dbm_status st) {
     dbm_error_info kept = dbm__self()->last;
     dbm__request *r;
+    if (st == DBM_E_POOL_TIMEOUT && h->carriers != NULL) dbm__share_late_one(h, (uint64_t)0 - 1u);
     while (h->carriers == NULL && h->front.first != NULL && h->front.first->began_us <= h->began_us && (r = dbm__share_pop(h)) != NULL) {
         dbm__self()->last = kept;
         dbm__copy_cut(dbm__self()->last.site, sizeof kept.site, r->site);
@@ -31129,9 +31121,7 @@ static void dbm__share_late(dbm__line *h) {
     dbm__request *r;
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
-        dbm__lock_take(&h->by.db->pool->lock);
-        h->by.db->pool->stats.timeouts++;
-        dbm__lock_give(&h->by.db->pool->lock);
+        dbm__share_late_one(h, 1);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
 DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
@@ -31316,10 +31306,11 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     s.slot = rows->row.work;
     s.gen = rows->row.gen;
     s.step = 0;
-    if (!rows->row.open || dbm__async_of(&s, false, site) == NULL) {
+    a = dbm__async_of(&s, false, site); /* before anything is looked at that a worker may be ending */
+    if (a == NULL || !rows->row.open) {
         dbm_task *t = dbm__self()->loop != NULL ? dbm__task_current((dbm_loop *)dbm__self()->loop) : NULL;
         if (to.kind == DBM__ASYNC_ROWS_END && !to.told && t != NULL) return dbm__async_yield(t, site); /* done already */
-        if (!rows->row.open) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
+        if (a != NULL || dbm__self()->last.status == DBM_E_MISUSE) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
         return NULL; }
     a = dbm__async_of(&s, !to.told, site);
     r = a != NULL ? dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false) : NULL;
@@ -31688,7 +31679,7 @@ static void dbm__listen_go(dbm_listener *l) {
             dbm__connection_alone(&l->connection, l->db);
             if (dbm__url_names(l->db->settings->url.hosts) > 0) {
                 l->works = true;
-                if (dbm__loop_work(l->loop, &l->worked, NULL) == DBM_OK) return;
+                if (dbm__loop_work(l->loop, &l->worked) == DBM_OK) return;
                 l->works = false;
                 dbm__listen_failed(l, dbm__self()->last.status);
                 continue; }

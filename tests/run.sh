@@ -22,7 +22,7 @@
 # The stages are not run one after the other: the jobs of all of them stand in one queue, so that every processor has work until the end, and
 # a stage is told of when its last job is through.
 # In a test's source, each in a line of its own:
-#   /* cc: -Wl,--wrap=poll */      it needs more than the usual flags
+#   /* cc: -Wl,--wrap=poll */      it needs more than the usual flags; with a -D the implementation has to be in its own file
 #   #define DBM_TEST_WHOLE         (before dbm_test.h) it has the implementation in its own file, and so reaches what is static in it; the
 #                                  others are linked with an object that is made once: dbm.h as one file, its internal functions not static
 #   /* alone: WORD... */           it never runs beside another that says the same word (in a script: # alone: WORD...)
@@ -82,7 +82,7 @@ script_result() {
 }
 
 # says WHAT FILE: whether the source says this of itself.
-says_whole() { grep -q '^# *define DBM_TEST_WHOLE$' "$1"; }
+says_whole() { grep -q -e '^# *define DBM_TEST_WHOLE$' -e '^/\* cc: .*-D' "$1"; }
 says_servers() { grep -q '^#include "servers/test_servers.h"' "$1"; }
 
 # library_of STAGE FILE: what a test is built with, as FORM-LANGUAGE-SET. A test in C++ is compiled as such, dbm.h and all. The set is small where no
@@ -489,7 +489,12 @@ all_jobs() {
     for stage in unit valgrind asan tsan; do
         if wants "$stage"; then queue_tests "$stage"; fi
     done >"$BUILD/tests"
-    awk '{ split($4, need, ","); if (need[1] ~ /-/ && need[1] != "-" && !(need[1] in seen)) { seen[need[1]] = 1; print $1, "library", need[1], (need[1] ~ /asan/ ? "tools" : "-"), "-" } }' "$BUILD/tests"
+    awk '{
+        split($4, need, ",")
+        library = need[1]
+        if (library != "-" && !(library in seen)) print $1, "library", library, (library ~ /^asan/ ? "tools" : "-"), "-"
+        seen[library] = 1
+    }' "$BUILD/tests"
     if wants counts; then echo "counts script tests/bench/counts.sh $(script_needs tests/bench/counts.sh) -"; fi
     if wants fuzz; then for f in tests/fuzz/fuzz_*.c; do echo "fuzz script $(basename "$f" .c) tools -"; done; fi
     if wants examples; then echo "examples script tests/examples.sh $(script_needs tests/examples.sh) $(alone_of tests/examples.sh)"; fi

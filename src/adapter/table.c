@@ -34,7 +34,7 @@ static dbm_status dbm__status_of_sqlstate(const char *s, bool *retryable) {
     if (strncmp(s, "08", 2) == 0 || strncmp(s, "57P", 3) == 0) { *retryable = true; return DBM_E_LOST; }
     if (strncmp(s, "28", 2) == 0) return DBM_E_AUTH;
     if (strncmp(s, "23", 2) == 0) return DBM_E_CONSTRAINT;
-    if (strncmp(s, "22003", 5) == 0) return DBM_E_RANGE;
+    if (strcmp(s, "22001") == 0 || strcmp(s, "22003") == 0) return DBM_E_RANGE; /* a text, a number that does not fit */
     return DBM_E_SQL;
 }
 

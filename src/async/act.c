@@ -9,8 +9,7 @@
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 
 static void dbm__turn_forego(dbm__async *a);
-static void dbm__turns_next(dbm__turns *turns);
-static void dbm__async_worker(dbm__worked *worked);
+static bool dbm__async_recall(dbm__async *a, dbm__request *r);
 
 /* ---- requests ------------------------------------------------------------------------------------------------------------ */
 
@@ -60,15 +59,8 @@ static void dbm__request_stop(dbm_act *act) {
         return;
     }
     if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
-    if (a->turned) {
-        dbm__turn_forego(a);
-    } else if (a->on && r->worked.run == dbm__async_worker && dbm__loop_work_recall(a->loop, &r->worked)) { /* no worker was free so far */
-        dbm__turns *turns = a->turns;
-        if (turns != NULL && turns->patient == a) turns->patient = NULL;
-        a->on = false;
-        dbm__async_go(a);
-        if (turns != NULL) dbm__turns_next(turns);
-    } else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
+    if (a->turned) dbm__turn_forego(a);
+    else if (!dbm__async_recall(a, r) && dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
         dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
         dbm__store_release(&w->trouble, 1);
@@ -437,6 +429,7 @@ static void dbm__async_ran(dbm__worked *worked) {
     }
     turns = a->turns;
     a->on = false;
+    dbm__loop_unwatch(a->loop, &a->watch);
     if (r->turned) {
         dbm__turn_wait(a, r);
     } else {
@@ -450,6 +443,22 @@ static void dbm__async_ran(dbm__worked *worked) {
     if (turns != NULL) dbm__turns_next(turns);
 }
 
+/* No worker was free so far for a call that is cancelled, or late. */
+static bool dbm__async_recall(dbm__async *a, dbm__request *r) {
+    dbm__turns *turns = a->turns;
+    if (!a->on || r->worked.run != dbm__async_worker || (r->kind == DBM__ASYNC_BULK_BEGIN && r->bulk != NULL) || !dbm__loop_work_recall(a->loop, &r->worked)) return false;
+    if (turns != NULL && turns->patient == a) turns->patient = NULL;
+    dbm__loop_unwatch(a->loop, &a->watch);
+    a->on = a->late = false;
+    if (!r->act.stopped) {
+        (void)dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the session's deadline (timeout_ms) passed before a worker of the loop was free");
+        dbm__async_next(a, dbm__work_fail(a->work, r->site));
+    }
+    dbm__async_go(a);
+    if (turns != NULL) dbm__turns_next(turns);
+    return true;
+}
+
 static void dbm__async_here(dbm__job *job) {
     dbm__worked *worked = (dbm__worked *)(void *)job;
     worked->run(worked);
@@ -461,7 +470,7 @@ static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*ru
     r->worked.must = must;
     r->worked.run = run;
     r->worked.done = done;
-    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return true;
+    if (dbm__loop_work(a->loop, &r->worked) == DBM_OK) return true;
     if (!must) return false;
     r->worked.job.run = dbm__async_here;
     dbm__loop_soon(a->loop, &r->worked.job);
@@ -544,6 +553,8 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
             dbm__loop_unwatch(loop, &other->watch);
             if (dbm__flow_heard(other, DBM_OK)) dbm__async_go(other);
         }
+    } else if (a->on && r->worked.run == dbm__async_worker) {
+        (void)dbm__async_recall(a, r); /* else a worker has it, and looks at the clock */
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r);
     }
@@ -644,6 +655,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN || dbm__bulk_blocks(a, r)) {
+            int64_t until;
             if (a->on || a->turned) return;
             if (a->pipes && !r->alone) { /* those of a batch before it are told first, of what a session shows */
                 r->alone = true;
@@ -655,11 +667,15 @@ DBM__FN void dbm__async_go(dbm__async *a) {
                 dbm__turns_next(a->turns);
                 return;
             }
+            until = dbm__request_stops(r) && !half ? a->work->top->deadline_us : INT64_MAX; /* the session is a worker's from here on */
             a->on = true;
             r->turns = a->turns;
             r->patient = a->turns != NULL && a->turns->patient == a;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
-            if (dbm__async_work(a, r, r->patient || a->late || half || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) return;
+            if (dbm__async_work(a, r, r->patient || a->late || half || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) {
+                if (until != INT64_MAX) dbm__loop_watch(a->loop, &a->watch, -1, 0, until);
+                return;
+            }
             a->on = false;
             st = dbm__work_fail(a->work, r->site);
         } else {

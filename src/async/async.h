@@ -3,7 +3,7 @@
  * Must not know: any driver.
  *
  *     loop     watches descriptors and times, runs jobs, is woken from other threads        knows: jobs, watches
- *     workers  run blocking calls, a lane of them in order                                  knows: loop
+ *     workers  run blocking calls                                                           knows: loop
  *     acts     whatever can be awaited: a call of a session, a join, a sleep                knows: loop, session
  *     tasks    straight-line code that awaits acts                                          knows: loop, acts
  *
@@ -74,19 +74,17 @@ DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *m
 
 /* ---- worker.c ---- */
 
-/* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
-typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
+/* A blocking call. `run` on a worker, then `done` on the loop. */
 typedef struct dbm__worked {
     dbm__job job;
     struct dbm__worked *next;
-    dbm__lane *lane;                     /* NULL: beside all others */
     dbm_loop *loop;
     bool must;                           /* a full queue is no reason to refuse it */
     void (*run)(struct dbm__worked *work);  /* on a worker thread; without threads: on the loop's, when it has nothing else to do */
     void (*done)(struct dbm__worked *work); /* on the loop */
 } dbm__worked;
 /* DBM_E_LIMIT when the queue is full, NOMEM when no worker could be started; then neither is called. */
-DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane);
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work);
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
 /* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
 DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);

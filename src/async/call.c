@@ -181,10 +181,11 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     s.slot = rows->row.work;
     s.gen = rows->row.gen;
     s.step = 0;
-    if (!rows->row.open || dbm__async_of(&s, false, site) == NULL) {
+    a = dbm__async_of(&s, false, site); /* before anything is looked at that a worker may be ending */
+    if (a == NULL || !rows->row.open) {
         dbm_task *t = dbm__self()->loop != NULL ? dbm__task_current((dbm_loop *)dbm__self()->loop) : NULL;
         if (to.kind == DBM__ASYNC_ROWS_END && !to.told && t != NULL) return dbm__async_yield(t, site); /* done already */
-        if (!rows->row.open) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
+        if (a != NULL || dbm__self()->last.status == DBM_E_MISUSE) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
         return NULL;
     }
     a = dbm__async_of(&s, !to.told, site);

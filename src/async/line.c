@@ -238,7 +238,7 @@ static void dbm__beginning_on(dbm__beginning *b, int want) {
     } else if (want == DBM__STEP_BLOCKS) {
         b->more->worked.run = dbm__beginning_run;
         b->more->worked.done = dbm__beginning_ran;
-        if (dbm__loop_work(line->loop, &b->more->worked, NULL) != DBM_OK) dbm__beginning_failed(b);
+        if (dbm__loop_work(line->loop, &b->more->worked) != DBM_OK) dbm__beginning_failed(b);
     } else {
         const dbm__way *way = &b->taking.u.slot->way;
         int fd_want = want & DBM_STEP_BOTH;

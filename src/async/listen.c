@@ -240,7 +240,7 @@ static void dbm__listen_go(dbm_listener *l) {
             dbm__connection_alone(&l->connection, l->db);
             if (dbm__url_names(l->db->settings->url.hosts) > 0) {
                 l->works = true;
-                if (dbm__loop_work(l->loop, &l->worked, NULL) == DBM_OK) return;
+                if (dbm__loop_work(l->loop, &l->worked) == DBM_OK) return;
                 l->works = false;
                 dbm__listen_failed(l, dbm__self()->last.status);
                 continue;

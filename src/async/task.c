@@ -727,7 +727,7 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
     call->ud = ud;
     call->work.run = dbm__called_run;
     call->work.done = dbm__called_done;
-    if (dbm__loop_work(loop, &call->work, NULL) != DBM_OK) {
+    if (dbm__loop_work(loop, &call->work) != DBM_OK) {
         dbm__loop_give(loop, call, sizeof *call);
         return NULL;
     }

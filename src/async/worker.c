@@ -1,4 +1,4 @@
-/* Worker threads for what blocks: a bounded queue, lanes in order.
+/* Worker threads for what blocks: a bounded queue, in order.
  * May call: api/, base/, async.h.
  * Must not know: what is run. */
 #include "async.h"
@@ -9,11 +9,11 @@
 
 enum { DBM__WORKERS_MOST = 64 };
 typedef struct dbm__workers {
-    dbm__lock lock;                      /* guards all of it, and the lanes */
+    dbm__lock lock;                      /* guards all of it */
     dbm__signal signal;
-    dbm__worked *first, *last;           /* may run now */
-    int waiting, most_waiting;           /* those of lanes that are busy included */
-    int ready, idle, threads, most;      /* most 0: the loop's thread runs them */
+    dbm__worked *first, *last;
+    int waiting, most_waiting;
+    int idle, threads, most;             /* most 0: the loop's thread runs them */
     bool stop;
 #if DBM__THREADS && defined(_WIN32)
     HANDLE thread[DBM__WORKERS_MOST];
@@ -21,40 +21,6 @@ typedef struct dbm__workers {
     pthread_t thread[DBM__WORKERS_MOST];
 #endif
 } dbm__workers;
-
-static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
-    work->next = NULL;
-    if (*first != NULL && *last != NULL) (*last)->next = work; /* both or none */
-    else *first = work;
-    *last = work;
-}
-
-static dbm__worked *dbm__worked_pop(dbm__worked **first) {
-    dbm__worked *work = *first;
-    *first = work->next;
-    return work;
-}
-
-static bool dbm__worked_unlink(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
-    dbm__worked **p = first, *before = NULL;
-    while (*p != NULL && *p != work) { before = *p; p = &before->next; }
-    if (*p == NULL) return false;
-    *p = work->next;
-    if (*last == work) *last = before;
-    return true;
-}
-
-static void dbm__worked_ready(dbm__workers *ws, dbm__worked *work) {
-    dbm__worked_append(&ws->first, &ws->last, work);
-    ws->ready++;
-}
-
-/* Under the lock: what comes next in the lane of one that is over. */
-static void dbm__lane_next(dbm__workers *ws, dbm__lane *lane) {
-    if (lane == NULL) return;
-    if (lane->first != NULL) dbm__worked_ready(ws, dbm__worked_pop(&lane->first));
-    else lane->busy = false;
-}
 
 /* On the loop. */
 static void dbm__worked_told(dbm__job *job) {
@@ -65,16 +31,15 @@ static void dbm__worked_told(dbm__job *job) {
 
 /* Takes one that may run, runs it, and hands it back. With the lock held, which is given meanwhile. */
 static void dbm__worker_turn(dbm__workers *ws) {
-    dbm__worked *work = dbm__worked_pop(&ws->first);
+    dbm__worked *work = ws->first;
     dbm_loop *loop = work->loop;
-    ws->ready--;
+    ws->first = work->next;
     ws->waiting--;
     dbm__lock_give(&ws->lock);
     work->run(work);
     dbm__lock_take(&ws->lock);
-    dbm__lane_next(ws, work->lane);
     work->job.run = dbm__worked_told;
-    dbm__loop_post(loop, &work->job); /* from here on neither it nor its lane is there for sure */
+    dbm__loop_post(loop, &work->job); /* from here on it is not there for sure */
 }
 
 #if DBM__THREADS
@@ -138,28 +103,25 @@ static dbm__workers *dbm__workers_of(dbm_loop *loop) {
     return *at = ws;
 }
 
-DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane) {
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work) {
     dbm__workers *ws = dbm__workers_of(loop);
     work->loop = loop;
-    work->lane = lane;
+    work->next = NULL;
     if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     dbm__lock_take(&ws->lock);
     if (ws->waiting >= ws->most_waiting && !work->must) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting);
     }
-    if (ws->ready >= ws->idle && ws->threads < ws->most && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
+    if (ws->waiting >= ws->idle && ws->threads < ws->most && !dbm__worker_start(ws) && ws->threads == 0) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started");
     }
     ws->waiting++;
-    if (lane != NULL && lane->busy) {
-        dbm__worked_append(&lane->first, &lane->last, work);
-    } else {
-        if (lane != NULL) lane->busy = true;
-        dbm__worked_ready(ws, work);
-        if (ws->idle != 0) dbm__signal_one(&ws->signal);
-    }
+    if (ws->first != NULL && ws->last != NULL) ws->last->next = work; /* both or none */
+    else ws->first = work;
+    ws->last = work;
+    if (ws->idle != 0) dbm__signal_one(&ws->signal);
     dbm__lock_give(&ws->lock);
     dbm__loop_hold(loop);
     if (ws->most == 0) dbm__loop_ask(loop, false);
@@ -168,17 +130,17 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
 
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
     dbm__workers *ws = *dbm__loop_workers(loop);
-    bool found = false;
+    dbm__worked **p, *before = NULL;
+    bool found;
     if (ws == NULL) return false;
     dbm__lock_take(&ws->lock);
-    if (dbm__worked_unlink(&ws->first, &ws->last, work)) {
-        found = true;
-        ws->ready--;
-        dbm__lane_next(ws, work->lane);
-    } else if (work->lane != NULL) {
-        found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work);
+    for (p = &ws->first; *p != NULL && *p != work; p = &before->next) before = *p;
+    found = *p != NULL;
+    if (found) {
+        *p = work->next;
+        if (ws->last == work) ws->last = before;
+        ws->waiting--;
     }
-    if (found) ws->waiting--;
     dbm__lock_give(&ws->lock);
     if (found) dbm__loop_release(loop);
     return found;

@@ -262,6 +262,7 @@ static void errors_say_what_the_server_says(void **state) {
         { "SELECT * FROM nowhere", DBM_E_SQL, "42P01", DBM_CONSTRAINT_NONE, "", "at character 15" },
         { "SELECT 1/0", DBM_E_SQL, "22012", DBM_CONSTRAINT_NONE, "", "division by zero" },
         { "SELECT 300000::int2", DBM_E_RANGE, "22003", DBM_CONSTRAINT_NONE, "", "smallint out of range" },
+        { "INSERT INTO span (t) VALUES ('abcd')", DBM_E_RANGE, "22001", DBM_CONSTRAINT_NONE, "", "value too long" },
         { "VACUUM con", DBM_E_SQL, "25001", DBM_CONSTRAINT_NONE, "", ".autocommit" },
         { "COPY con FROM STDIN", DBM_E_UNSUPPORTED, "0A000", DBM_CONSTRAINT_NONE, "", "dbm_native" }
     };
@@ -269,7 +270,7 @@ static void errors_say_what_the_server_says(void **state) {
     int run;
     (void)state;
     (void)raw_text("DROP TABLE IF EXISTS con, span; CREATE TABLE con (a int PRIMARY KEY, b int REFERENCES con, c int CONSTRAINT positive CHECK (c > 0)); INSERT INTO con VALUES (1, 1, 1); "
-                   "CREATE TABLE span (r int4range, EXCLUDE USING gist (r WITH &&)); INSERT INTO span VALUES ('[1,5]')");
+                   "CREATE TABLE span (r int4range, t varchar(3), EXCLUDE USING gist (r WITH &&)); INSERT INTO span VALUES ('[1,5]')");
     for (i = 0; i < sizeof cases / sizeof cases[0]; i++) for (run = 0; run < 3; run++) {
         dbm_status rc;
         dbm_error_info e;

@@ -333,9 +333,9 @@ static void nobody_waits(void **state) {
         lone all[2];
         open_all(forms[f], 1, false);
         memset(all, 0, sizeof all);
-        plan_delay(v, f == 0 ? DBM_OP_RECEIVE : DBM_OP_EXECUTE, 0, 50000);
+        plan_delay(v, f == 0 ? DBM_OP_RECEIVE : DBM_OP_EXECUTE, 0, 500000);
         for (int i = 0; i < 2; i++) CHECK(dbm_spawn(loop, ask_once, &all[i]).loop != NULL);
-        for (int i = 0; i < 6; i++) (void)dbm_loop_step(loop, 5);
+        while (server_count(v, DBM_OP_EXECUTE) == 0) (void)dbm_loop_step(loop, 1);
         for (int i = 0; i < 2; i++) dbm_async_cancel(all[i].act);
         run();
         for (int i = 0; i < 2; i++) CHECK(all[i].times == 1 && all[i].rc == DBM_E_CANCELLED);
@@ -780,9 +780,9 @@ static void rows_are_kept(void **state) {
 }
 
 /* Rows of a call on a database that were read to their end need none of their own; one that is said all the same is well, and ends nobody else's. */
-typedef struct reader { dbm_rows *rows; dbm_row *row; dbm_session s; int n, how; dbm_status rc; } reader;
+typedef struct row_reader { dbm_rows *rows; dbm_row *row; dbm_session s; int n, how; dbm_status rc; } row_reader;
 static dbm_task_status ends_late(dbm_task *t) {
-    reader *x = dbm_task_data(t);
+    row_reader *x = dbm_task_data(t);
     DBM_TASK_BEGIN(t);
     DBM_AWAIT(t, dbm_async_query(db, &x->rows, "rows 2 x 1"));
     DBM_AWAIT_ROW(t, x->rows, x->row) x->n++;
@@ -792,7 +792,7 @@ static dbm_task_status ends_late(dbm_task *t) {
     DBM_TASK_END(t);
 }
 static dbm_task_status reads_meanwhile(dbm_task *t) {
-    reader *x = dbm_task_data(t);
+    row_reader *x = dbm_task_data(t);
     DBM_TASK_BEGIN(t);
     DBM_AWAIT(t, dbm_async_sleep(t, 20));
     if (x->how == 1) DBM_AWAIT(t, dbm_async_session_on(t, db, &x->s));
@@ -810,7 +810,7 @@ static void rows_end_once_more(void **state) {
     (void)state;
     for (int f = 0; f < 2; f++) {
         for (int how = 0; how < 2; how++) {
-            reader a = { 0 }, b = { 0 };
+            row_reader a = { 0 }, b = { 0 };
             open_all(forms[f], 1, false);
             b.how = how;
             a.rc = b.rc = DBM_E_LEAKED;
@@ -936,6 +936,8 @@ static void the_manager_goes_first(void **state) {
     CHECK(test_heap_live(&heap) == 0 && t.times == 2);
     CHECK_STATUS(t.status, DBM_E_CANCELLED);
     (void)server_end_all();
+}
+
 /* A thread of the pool's that was about to wake the loop when it went: the last word of that one finds it, and what stands for the database is freed. */
 static void *wakes_late(void *ud) {
     dbm__taker *by = (dbm__taker *)ud;

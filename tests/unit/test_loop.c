@@ -1,6 +1,5 @@
 /* async/loop.c, worker.c, bind_*.c: order, times, posts, descriptors that come and go, ends; on each way to wait: epoll, poll(), hooks, libuv, libev, libevent. */
 /* cc: -DDBM_WITH_LIBUV -DDBM_WITH_LIBEV -DDBM_WITH_LIBEVENT -Wl,--wrap=epoll_wait -Wl,--wrap=epoll_ctl -Wl,--wrap=poll */
-#define DBM_TEST_WHOLE
 #include "dbm_test.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -940,15 +939,13 @@ static void works_reset(void) {
 
 static void test_workers(void **state) {
     (void)state;
-    static dbm__lane lanes[10];
-    int before = threads_now(), at[10];
+    int before = threads_now();
     works_reset();
-    memset(lanes, 0, sizeof lanes);
     make();
     assert_int_equal(threads_now(), before); /* none before it is needed */
     /* One after the other: one thread is enough. */
     for (int i = 0; i < 20; i++) {
-        CHECK_STATUS(dbm__loop_work(loop, &works[i].w, NULL), DBM_OK);
+        CHECK_STATUS(dbm__loop_work(loop, &works[i].w), DBM_OK);
         until(&works_done, i + 1);
         nap(2000); /* so that it is idle again */
     }
@@ -957,22 +954,12 @@ static void test_workers(void **state) {
     for (int i = 0; i < 1000; i++) {
         if (i % 7 == 0) works[i].us = 300;
         if (i % 50 == 3) works[i].st = DBM_E_SQL;
-        CHECK_STATUS(dbm__loop_work(loop, &works[i].w, i % 11 == 10 ? NULL : &lanes[i % 11]), DBM_OK);
+        CHECK_STATUS(dbm__loop_work(loop, &works[i].w), DBM_OK);
     }
     until(&works_done, 1000);
     assert_true(most_at_once > 1 && most_at_once <= 4);
     assert_true(threads_now() - before <= 4);
     assert_false(on_loop);
-    /* Of each lane: run in order, and told in order. */
-    for (int pass = 0; pass < 2; pass++) {
-        memset(at, -1, sizeof at);
-        for (int i = 0; i < 1000; i++) {
-            int n = pass == 0 ? run_order[i] : done_order[i];
-            if (n % 11 == 10) continue;
-            assert_true(n > at[n % 11]);
-            at[n % 11] = n;
-        }
-    }
     unmake();
     for (int i = 0; i < 100 && threads_now() != before; i++) nap(1000);
     assert_int_equal(threads_now(), before);
@@ -982,29 +969,30 @@ static volatile int gate;
 static void test_work_limits(void **state) {
     (void)state;
     dbm_loop_options o;
-    dbm__lane lane;
+    static const int order[] = { 0, 1, 3, 5, 6 };
     works_reset();
-    memset(&lane, 0, sizeof lane);
     memset(&o, 0, sizeof o);
     o.workers = 1;
     o.work_queue = 5;
     make_with(&o);
     gate = 0;
     works[0].gate = &gate;
-    CHECK_STATUS(dbm__loop_work(loop, &works[0].w, &lane), DBM_OK);
+    CHECK_STATUS(dbm__loop_work(loop, &works[0].w), DBM_OK);
     while (__atomic_load_n(&runs_at_once, __ATOMIC_SEQ_CST) == 0) nap(1000); /* it runs, and does not wait any more */
-    for (int i = 1; i <= 5; i++) CHECK_STATUS(dbm__loop_work(loop, &works[i].w, i < 4 ? &lane : NULL), DBM_OK);
-    CHECK_STATUS(dbm__loop_work(loop, &works[6].w, NULL), DBM_E_LIMIT);
+    for (int i = 1; i <= 5; i++) CHECK_STATUS(dbm__loop_work(loop, &works[i].w), DBM_OK);
+    CHECK_STATUS(dbm__loop_work(loop, &works[6].w), DBM_E_LIMIT);
     assert_non_null(strstr(dbm_last_error()->message, "work_queue"));
     assert_false(dbm__loop_work_recall(loop, &works[0].w));
-    assert_true(dbm__loop_work_recall(loop, &works[2].w));  /* in the middle of its lane */
-    assert_true(dbm__loop_work_recall(loop, &works[4].w));  /* without one */
+    assert_true(dbm__loop_work_recall(loop, &works[2].w));  /* in the middle */
+    assert_true(dbm__loop_work_recall(loop, &works[4].w));
     assert_false(dbm__loop_work_recall(loop, &works[4].w)); /* not any more */
-    CHECK_STATUS(dbm__loop_work(loop, &works[6].w, &lane), DBM_OK);
+    CHECK_STATUS(dbm__loop_work(loop, &works[6].w), DBM_OK);
     __atomic_store_n(&gate, 1, __ATOMIC_SEQ_CST);
     until(&works_done, 5);
     settle();
     assert_int_equal(works_done, 5);
+    assert_memory_equal(run_order, order, sizeof order); /* one worker: in the order they came, and told so */
+    assert_memory_equal(done_order, order, sizeof order);
     assert_false(dbm__loop_work_recall(loop, &works[6].w));
     unmake();
 }
@@ -1013,14 +1001,12 @@ static void test_work_limits(void **state) {
 static void test_work_on_loop(void **state) {
     (void)state;
     dbm_loop_options o;
-    dbm__lane lane;
     int before = threads_now();
     works_reset();
-    memset(&lane, 0, sizeof lane);
     memset(&o, 0, sizeof o);
     o.workers = -1;
     make_with(&o);
-    for (int i = 0; i < 10; i++) CHECK_STATUS(dbm__loop_work(loop, &works[i].w, i < 5 ? &lane : NULL), DBM_OK);
+    for (int i = 0; i < 10; i++) CHECK_STATUS(dbm__loop_work(loop, &works[i].w), DBM_OK);
     assert_int_equal(works_run, 0); /* not inside of the call */
     assert_true(dbm__loop_work_recall(loop, &works[3].w));
     until(&works_done, 9);
@@ -1044,7 +1030,7 @@ static void test_free_with_work(void **state) {
     gate = 0;
     for (int i = 0; i < 10; i++) {
         works[i].gate = &gate;
-        CHECK_STATUS(dbm__loop_work(loop, &works[i].w, NULL), DBM_OK);
+        CHECK_STATUS(dbm__loop_work(loop, &works[i].w), DBM_OK);
     }
     assert_int_equal(pthread_create(&t, NULL, open_gate, NULL), 0);
     unmake();
@@ -1130,7 +1116,7 @@ static void test_no_memory(void **state) {
             loop = l;
             posted = heard_count = 0;
             bool was_posted = dbm_loop_post(l, post_text, (void *)(uintptr_t)"") == DBM_OK;
-            bool works_now = dbm__loop_work(l, &works[0].w, NULL) == DBM_OK;
+            bool works_now = dbm__loop_work(l, &works[0].w) == DBM_OK;
             for (int i = 0; i < 70; i++) {
                 dbm__watch_init(&many[i], hear);
                 dbm__loop_watch(l, &many[i], -1, 0, now_us());
@@ -1176,7 +1162,7 @@ static void test_fork(void **state) {
     dbm__watch_init(&w, hear);
     heard_count = 0;
     works_reset();
-    CHECK_STATUS(dbm__loop_work(loop, &works[0].w, NULL), DBM_OK);
+    CHECK_STATUS(dbm__loop_work(loop, &works[0].w), DBM_OK);
     until(&works_done, 1);
     dbm__loop_watch(loop, &w, s[0], DBM_STEP_READ, INT64_MAX);
     turn(0);
