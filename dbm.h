@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 4a55d7ca21a60e9d: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content c0fa37f7c43a25af: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30270,7 +30270,7 @@ DBM__FN void dbm__async_put_off(dbm__async *a) {
     if (a->put_off) return;
     a->put_off = true;
     a->turn.run = dbm__async_turn;
-    if (a->work == NULL) a->line->users++;
+    if (a->work == NULL && a->line != NULL) a->line->users++;
     dbm__loop_at_turn_end(a->loop, &a->turn); }
 DBM__FN void dbm__async_busy(dbm__async *a, bool busy) {
     a->side.busy = busy;

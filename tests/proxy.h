@@ -8,6 +8,8 @@
  *     proxy_cut(&p, "COMMIT", PROXY_BEFORE);       when a client says that: cut before it is passed on, or after (once)
  *     proxy_hold(&p, 17);                          of what the servers say from here on, 17 bytes are passed on, and the rest is held back
  *     proxy_held(&p)                               whether so many have been; proxy_release(&p) passes on the rest, and proxy_hang_up(&p) cuts all connections
+ *     proxy_start_with(&p, 5432, 8192);            its sockets have buffers of so many bytes, and each way goes on by itself, whatever the other one waits for: it
+ *                                                  does nothing but pass on. proxy_narrow(&p, 8192): so small are those, too, that are connected to it now
  *     proxy_stop(&p); */
 #ifndef DBM_TEST_PROXY_H
 #define DBM_TEST_PROXY_H
@@ -26,6 +28,7 @@
 enum { PROXY_NEVER = 0, PROXY_BEFORE, PROXY_AFTER };
 
 typedef struct proxy_pair { int client, server; bool client_spoke; } proxy_pair;
+typedef struct proxy_way { int from, to; pthread_t thread; } proxy_way;
 typedef struct proxy {
     pthread_mutex_t lock;
     pthread_t thread;
@@ -33,15 +36,25 @@ typedef struct proxy {
     long turns, connections;
     long bytes_up, bytes_down;
     long left;               /* of what servers say: to be passed on before the rest is held back; -1: all */
-    int delay_ms, cut, piece;
+    int delay_ms, cut, piece, buffers;
     char word[64];
     bool stop, hang_up;
     proxy_pair pairs[PROXY_PAIRS];
+    proxy_way ways[2 * PROXY_PAIRS]; /* with `buffers` */
+    int way_count;
 } proxy;
 
-static __attribute__((__unused__)) int proxy_connect(int port) {
+static __attribute__((__unused__)) void proxy_buffers(int fd, int bytes) {
+    int segment = 1400; /* as long as this machine's own 64 KB, one would wait for room that a small buffer never has */
+    if (bytes == 0) return;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+static __attribute__((__unused__)) int proxy_connect(int port, int buffers) {
     struct sockaddr_in to;
     int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    proxy_buffers(fd, buffers);
     memset(&to, 0, sizeof to);
     to.sin_family = AF_INET;
     to.sin_port = htons((uint16_t)port);
@@ -138,6 +151,25 @@ static __attribute__((__unused__)) void proxy_pass(proxy *p, proxy_pair *pair, b
     }
 }
 
+static __attribute__((__unused__)) void *proxy_way_main(void *ud) {
+    const proxy_way *way = (const proxy_way *)ud;
+    char block[16384];
+    ssize_t n;
+    while ((n = recv(way->from, block, sizeof block, 0)) > 0 && proxy_send(way->to, block, (size_t)n)) {}
+    (void)shutdown(way->from, SHUT_RDWR);
+    (void)shutdown(way->to, SHUT_RDWR);
+    return NULL;
+}
+static __attribute__((__unused__)) void proxy_ways(proxy *p, int client, int server) {
+    for (int i = 0; i < 2; i++) {
+        proxy_way *way = &p->ways[p->way_count];
+        way->from = i == 0 ? client : server;
+        way->to = i == 0 ? server : client;
+        if (pthread_create(&way->thread, NULL, proxy_way_main, way) != 0) abort();
+        p->way_count++;
+    }
+}
+
 static __attribute__((__unused__)) void *proxy_main(void *ud) {
     proxy *p = (proxy *)ud;
     for (;;) {
@@ -176,10 +208,15 @@ static __attribute__((__unused__)) void *proxy_main(void *ud) {
         if (fds[1].revents != 0) {
             int client = accept(p->listener, NULL, NULL), on = 1;
             for (i = 0; i < PROXY_PAIRS && p->pairs[i].client >= 0; i++) {}
-            if (client >= 0 && i < PROXY_PAIRS) {
+            if (client >= 0 && p->buffers != 0 && p->way_count < 2 * PROXY_PAIRS) {
+                int server = proxy_connect(p->target, p->buffers);
+                (void)setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+                if (server >= 0) proxy_ways(p, client, server);
+                else (void)close(client);
+            } else if (client >= 0 && i < PROXY_PAIRS) {
                 (void)setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
                 p->pairs[i].client = client;
-                p->pairs[i].server = proxy_connect(p->target);
+                p->pairs[i].server = proxy_connect(p->target, p->buffers);
                 p->pairs[i].client_spoke = false;
                 if (p->pairs[i].server < 0) proxy_drop(&p->pairs[i]);
                 (void)pthread_mutex_lock(&p->lock);
@@ -191,14 +228,18 @@ static __attribute__((__unused__)) void *proxy_main(void *ud) {
         }
     }
     for (int i = 0; i < PROXY_PAIRS; i++) proxy_drop(&p->pairs[i]);
+    for (int i = 0; i < p->way_count; i++) (void)shutdown(p->ways[i].from, SHUT_RDWR);
+    for (int i = 0; i < p->way_count; i++) (void)pthread_join(p->ways[i].thread, NULL);
+    for (int i = 0; i < p->way_count; i++) (void)close(p->ways[i].from);
     return NULL;
 }
 
-static __attribute__((__unused__)) void proxy_start(proxy *p, int target) {
+static __attribute__((__unused__)) void proxy_start_with(proxy *p, int target, int buffers) {
     struct sockaddr_in at;
     socklen_t size = sizeof at;
     int i;
     memset(p, 0, sizeof *p);
+    p->buffers = buffers;
     (void)pthread_mutex_init(&p->lock, NULL);
     p->target = target;
     p->left = -1;
@@ -207,11 +248,21 @@ static __attribute__((__unused__)) void proxy_start(proxy *p, int target) {
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     p->listener = socket(AF_INET, SOCK_STREAM, 0);
+    proxy_buffers(p->listener, buffers); /* those that it accepts have the same */
     if (p->listener < 0 || bind(p->listener, (const struct sockaddr *)&at, sizeof at) != 0 || listen(p->listener, 64) != 0 ||
         getsockname(p->listener, (struct sockaddr *)&at, &size) != 0 || pipe(p->wake) != 0 || pthread_create(&p->thread, NULL, proxy_main, p) != 0) {
         fail_msg("the proxy does not start: %s", strerror(errno));
     }
     p->port = ntohs(at.sin_port);
+}
+
+static __attribute__((__unused__)) void proxy_start(proxy *p, int target) { proxy_start_with(p, target, 0); }
+static __attribute__((__unused__)) void proxy_narrow(const proxy *p, int bytes) {
+    for (int fd = 3; fd < 1024; fd++) {
+        struct sockaddr_in to;
+        socklen_t size = sizeof to;
+        if (getpeername(fd, (struct sockaddr *)&to, &size) == 0 && to.sin_family == AF_INET && ntohs(to.sin_port) == p->port) proxy_buffers(fd, bytes);
+    }
 }
 
 static __attribute__((__unused__)) void proxy_stop(proxy *p) {

@@ -139,7 +139,7 @@ DBM__FN void dbm__async_put_off(dbm__async *a) {
     if (a->put_off) return;
     a->put_off = true;
     a->turn.run = dbm__async_turn;
-    if (a->work == NULL) a->line->users++;
+    if (a->work == NULL && a->line != NULL) a->line->users++;
     dbm__loop_at_turn_end(a->loop, &a->turn);
 }
 

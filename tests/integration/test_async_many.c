@@ -25,12 +25,13 @@ static bool proxied;
     if (got_st != (want)) fail_msg("%s: %s: %s, expected %s: %s", types[type], #call, dbm_status_name(got_st), dbm_status_name(want), dbm_last_error()->message); } while (0)
 
 /* The same URL with the proxy's port. */
+static int buffers; /* of the sockets between, if small ones are wanted */
 static void through_proxy(char *url, size_t size) {
     char before[1000], *at = strrchr(url, '@'), *port = at != NULL ? strchr(at, ':') : NULL;
     int number = port != NULL ? atoi(port + 1) : 0;
     assert_true(number > 0);
     (void)snprintf(before, sizeof before, "%s", strchr(port + 1, '/'));
-    proxy_start(&through, number);
+    proxy_start_with(&through, number, buffers);
     (void)snprintf(port + 1, size - (size_t)(port + 1 - url), "%d%s", through.port, before);
 }
 
@@ -402,6 +403,119 @@ static void large_both_ways(void **state) {
     free(large);
 }
 
+/* ---- the same through sockets that hold little: who only writes stands still ------------------------------------------------------- */
+
+enum { SMALL = 8192, ROW = 100000, SENDS = 80, ROWS = 6000 };
+typedef struct reader { dbm_session s; dbm_rows *rows; dbm_row *row; dbm_bulk *bulk; int i; int64_t size; } reader;
+static int64_t numbers[ROWS];
+static const char *texts[ROWS];
+
+/* COPY in, while the server says as much as it hears (a notice for each row); and COPY out. */
+static dbm_task_status copies(dbm_task *t) {
+    reader *x = dbm_task_data(t);
+    const dbm_column columns[] = { DBM_COLUMN(numbers), DBM_COLUMN(texts) };
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
+    DBM_AWAIT(t, dbm_async_bulk_begin(&x->s, &x->bulk, "noisy", "n,t"));
+    DBM_AWAIT(t, dbm_async_bulk_columns(x->bulk, columns, 2, ROWS));
+    DBM_AWAIT(t, dbm_async_bulk_end(x->bulk));
+    DBM_AWAIT(t, dbm_async_query(&x->s, &x->rows, "COPY noisy (n, t) TO STDOUT"));
+    DBM_AWAIT_ROW(t, x->rows, x->row) {
+        if (atoi(dbm_row_text(x->row, 0)) != x->i++) return dbm_task_fail(t, DBM_E_RANGE); /* a line of text */
+        x->size += (int64_t)strlen(strchr(dbm_row_text(x->row, 0), '\t'));
+    }
+    DBM_TASK_END(t);
+}
+
+static void small_buffers(void **state) {
+    static dbm_row *rows[LARGE_CALLS];
+    static echoer echoers[LARGE_CALLS];
+    static ended ends[LARGE_CALLS];
+    static reader x;
+    dbm_session s;
+    dbm_row *row;
+    dbm_status st = DBM_E_CLOSED, rc;
+    (void)state;
+    large = (char *)malloc(LARGE + 1);
+    assert_non_null(large);
+    memset(large, 'x', LARGE);
+    large[LARGE] = 0;
+    memset(part, 'y', PART);
+    buffers = SMALL;
+    for (type = POSTGRESQL; type < TYPES; type++) {
+        if (type == MARIADB) continue; /* it has no pipeline */
+        open_with(1, true);
+        assert_ok(dbm_ping(db));
+        proxy_narrow(&through, SMALL);
+        /* calls that go together, and their answers */
+        assert_ok(dbm_async_session_cb(loop, db, NULL, &s, on_any, &st));
+        run(30000);
+        assert_ok(st);
+        large_over = 0;
+        for (int i = 0; i < LARGE_CALLS; i++) {
+            if (type == REDIS) assert_ok(dbm_async_redis_command_cb(&s, &rows[i], on_large, &rows[i], "EVAL %s 0 %s", GROWS, part));
+            else assert_ok(dbm_async_query_one_cb(&s, &rows[i], on_large, &rows[i], REPEATED, part));
+        }
+        run(60000);
+        assert_int_equal(large_over, LARGE_CALLS);
+        assert_ok(dbm_async_end_cb(&s, on_any, &st));
+        run(30000);
+        /* of many tasks, large both ways */
+        memset(echoers, 0, sizeof echoers);
+        memset(ends, 0, sizeof ends);
+        for (int i = 0; i < 4; i++) assert_non_null(dbm_spawn_opt(loop, echo_large, &echoers[i], .on_end = on_end, .on_end_ud = &ends[i]).loop);
+        run(60000);
+        for (int i = 0; i < 4; i++) if (ends[i].status != DBM_OK) fail_msg("%s: %s", types[type], ends[i].error.message);
+        /* what is sent without waiting, while each answers as much */
+        large[ROW] = 0;
+        DBM_SESSION_OPT(mgr, NULL, b, .timeout_ms = 60000, .status = &rc) {
+            if (type == REDIS) {
+                for (int i = 0; i < SENDS; i++) assert_ok(dbm_redis_send(b, "ECHO %s", large));
+                for (int i = 0; i < SENDS; i++) {
+                    assert_ok(dbm_redis_receive(b, &row));
+                    assert_string_equal(dbm_row_text(row, 0), large);
+                }
+            } else {
+                for (int i = 0; i < SENDS; i++) assert_ok(dbm_send(b, "INSERT INTO unit VALUES (?, ?) RETURNING t", i, large));
+                assert_ok(dbm_query_one(b, &row, "SELECT COUNT(*), SUM(LENGTH(t)), SUM(n) FROM unit WHERE t = ?", large));
+                assert_int_equal(dbm_row_int(row, 0), SENDS);
+                assert_int_equal(dbm_row_int(row, 1), SENDS * ROW);
+                assert_int_equal(dbm_row_int(row, 2), SENDS * (SENDS - 1) / 2);
+                /* more than the server's own buffers hold: it reads no statement while it can't say that */
+                for (int i = 0; i < 3; i++) {
+                    assert_ok(dbm_send(b, "SELECT repeat(CAST(? AS text), 4000)", part));
+                    assert_ok(dbm_send(b, "INSERT INTO unit VALUES (?, ?) RETURNING 1", SENDS + i, large));
+                }
+                assert_ok(dbm_query_one(b, &row, "SELECT COUNT(*) FROM unit WHERE t = ?", large));
+                assert_int_equal(dbm_row_int(row, 0), SENDS + 3);
+            }
+        }
+        assert_ok(rc);
+        large[ROW] = 'x';
+        if (type == POSTGRESQL) {
+            large[1000] = 0;
+            for (int i = 0; i < ROWS; i++) {
+                numbers[i] = i;
+                texts[i] = large;
+            }
+            assert_ok(dbm_exec(db, "CREATE TABLE noisy (n INTEGER, t TEXT)"));
+            assert_ok(dbm_exec(db, "CREATE FUNCTION says() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''%'', NEW.t; RETURN NEW; END'"));
+            assert_ok(dbm_exec(db, "CREATE TRIGGER says BEFORE INSERT ON noisy FOR EACH ROW EXECUTE FUNCTION says()"));
+            memset(&x, 0, sizeof x);
+            memset(ends, 0, sizeof ends);
+            assert_non_null(dbm_spawn_opt(loop, copies, &x, .on_end = on_end, .on_end_ud = ends).loop);
+            run(60000);
+            if (ends[0].status != DBM_OK) fail_msg("%s", ends[0].error.message);
+            assert_int_equal(x.i, ROWS);
+            assert_int_equal(x.size, (int64_t)ROWS * 1002);
+            large[1000] = 'x';
+        }
+        close_all();
+    }
+    buffers = 0;
+    free(large);
+}
+
 /* ---- one that is cancelled in the middle of others ------------------------------------------------------------------------------- */
 
 /* The server is told to stop it, so that those behind it come soon; what it stops instead, when the word comes late, is done once all the same. */
@@ -454,6 +568,6 @@ static void stops_one_of_many(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(tasks_share_connections), cmocka_unit_test(several_in_a_turn), cmocka_unit_test(each_is_committed_alone), cmocka_unit_test(beside_slow_ones), cmocka_unit_test(each_tells_its_own_count),
-        cmocka_unit_test(large_both_ways), cmocka_unit_test(stops_one_of_many) };
+        cmocka_unit_test(large_both_ways), cmocka_unit_test(small_buffers), cmocka_unit_test(stops_one_of_many) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

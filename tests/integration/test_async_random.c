@@ -592,7 +592,7 @@ static void plan_something(uint32_t *random) {
     case 0: plan_fail(v, kind, nth, kind == DBM_OP_CONNECT ? DBM_E_CONNECT : DBM_E_SQL, "08001"); break;
     case 1: plan_fail(v, kind, nth, kind == DBM_OP_CONNECT ? DBM_E_AUTH : DBM_E_SERIALIZATION, "40001"); break;
     case 2: (void)plan(v, kind, nth, LOSE); break;
-    case 3: plan_delay(v, kind, nth, which == STEPS ? 1000 + 1000 * (int64_t)pick(random, 20) : 200); break;
+    case 3: plan_delay(v, kind, nth, which == STEPS ? 1000 + 1000 * (int64_t)pick(random, 20) : 40); break;
     default: (void)plan(v, kind, nth, DROP); break;
     }
 }

@@ -215,7 +215,7 @@ static void one(void) {
     while (!freed && st == DBM_OK && s.slot == NULL && calls[1].told == 0) st = dbm_loop_step(loop, 100);
     while (!freed) { /* until what waits for ever is all there is */
         bool waits = false;
-        for (int i = 0; i < CALLS - 2; i++) waits = waits || (calls[i].begun && calls[i].told == 0);
+        for (int i = 0; i < CALLS; i++) waits = waits || (calls[i].begun && calls[i].told == 0 && (i != CALLS - 2 || act_at == OF_OTHERS));
         if (!waits) break;
         if (real_us() > until) fail_msg("%s, %s %s: not over", form, places[act_at], actions[action]);
         (void)dbm_loop_step(loop, 100);
