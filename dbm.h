@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5c1d9ed8e54674ac: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 5ad580a76fba8008: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2548,8 +2548,8 @@ enum {
                                    * pipeline, and the results stay to be received, but SYNC, RESET and the connection's end drop them. Outside of a transaction
                                    * one that is `alone`, or writes, stands and fails alone; in one, and among those that share (between two operations that
                                    * wait), the first that fails takes those behind it along, whose RECEIVE answers DBM_E_ROLLED_BACK. More rows than
-                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one. The same for
-                                   * COMMAND. What can't go into the pipeline just now, makes others wait or changes the connection: DBM_E_UNSUPPORTED at once,
+                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one, of which nothing
+                                   * is done and whose RECEIVE answers DBM_E_CANCELLED. The same for COMMAND. What can't go into the pipeline just now, makes others wait or changes the connection: DBM_E_UNSUPPORTED at once,
                                    * and nothing was done */
 };
 
@@ -3158,15 +3158,20 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * Calls on a database: dbm_async_exec(db, sql, ...), dbm_async_query, _query_one, dbm_async_redis_command and their forms with v and _cb take a dbm_database * in
  * the place of &s, where a loop runs (in a task, a callback, dbm_loop_post()); elsewhere dbm_async_on(loop, db), which lives as long as the loop. Each is a session in
  * autocommit of its own: no order among them, and no failure of one is another's. Many share a connection, which is out of the pool while calls wait or are under way.
- * One that waits for a connection for longer than pool_timeout fails as a session would.
- * The row of dbm_async_query_one() lives until fn returns or the task waits again. Rows of dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(),
- * or the end of the task. A cancelled call ends at once; what a server does for others is not cancelled: E_CANCELLED is then not done or only read, E_IN_DOUBT a write
- * that had been sent. So is a write whose connection broke; what reads is sent once more. What waits at the server (BLPOP) or changes the connection (SET) goes alone.
+ * One that waits for a connection for longer than pool_timeout fails as a session would. Answers that come one by one over several connections may be told together, each
+ * within a millisecond.
+ * The row of dbm_async_query_one() lives until fn returns or the task waits again, and holds up no other call (one of more than 32 columns may). Rows of
+ * dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(), or the end of the task.
+ * A cancelled call ends at once: E_CANCELLED, not done or only read; E_IN_DOUBT, a write that had been sent. So is a write whose connection broke; what reads is sent once
+ * more (a SELECT whose function writes, too). PostgreSQL is told to stop a cancelled one when it has its turn, so that those behind it need not wait; what is stopped in its
+ * place, when that comes late, is undone and sent once more. (On a session, in autocommit, the call behind a cancelled one may be stopped so, and is E_CANCELLED.) What waits at
+ * the server (BLPOP), changes the connection (SET) or is neither query nor INSERT, UPDATE, DELETE (on PostgreSQL: CALL, CREATE) goes alone.
  * Where the adapter can (PostgreSQL with libpq 14, Redis), what became ready in one turn of the loop, on a session or a database, leaves in one send. On a session
  * each such row of dbm_async_query_one() lives until the first call that is made after it was told, and dbm_affected() is that of the call that is told; in a transaction those behind
  * a failure fail as it does; in autocommit they may have been sent, and each has its own outcome.
  * Calls that wait (dbm_exec() and its like) work on a session, and block the loop; while an asynchronous one is under way they are E_MISUSE, and dbm_session_end() always.
- * Where the adapter has no start and step (SQLite, MongoDB, MySQL with Oracle's client), the calls of a session run on a worker thread of the loop, one at a time.
+ * Where the adapter has no start and step (SQLite, MongoDB, MySQL with Oracle's client, which sends only texts without blocking, and those give other values), the calls of a
+ * session run on a worker thread of the loop, one at a time. MariaDB's client blocks the loop in TLS handshakes, connect_timeout at most (measured: MySQL in the manual).
  * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
  *           dbm_async_query_one() found lives until the next call on the session.
  * Errors    as those of the calls without async; E_CANCELLED: the task was cancelled, and the session with it; E_CLOSED: so was the loop. NULL, whose await
@@ -3825,8 +3830,7 @@ static int64_t dbm__system_us(void) {
 #  define DBM__HAS_CLOCK 1
 static int64_t dbm__system_us(void) {
     struct timespec t;
-    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0;
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000; }
+    return clock_gettime(CLOCK_MONOTONIC, &t) != 0 ? 0 : (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000; }
 #else
 #  define DBM__HAS_CLOCK 0
 static int64_t dbm__system_us(void) { return 0; }
@@ -3878,8 +3882,7 @@ DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms) {
     int64_t now;
     if (ms < 0) return INT64_MAX;
     now = dbm__now(host);
-    if (ms > INT64_MAX / 1000 || (now > 0 && ms * 1000 > INT64_MAX - now)) return INT64_MAX;
-    return now + ms * 1000; }
+    return ms > INT64_MAX / 1000 || (now > 0 && ms * 1000 > INT64_MAX - now) ? INT64_MAX : now + ms * 1000; }
 /* Each call takes the next number of a sequence, so that no two threads get the same, and scrambles it. The process id is
  * mixed in because workers forked from one parent would otherwise all jitter alike. */
 DBM__FN uint32_t dbm__random(dbm__host *host) {
@@ -6913,7 +6916,6 @@ typedef struct dbm__running {
     bool cancellable;
     int64_t limit_us, quiet_us;
 } dbm__running;
-DBM__FN void dbm__running_told(dbm__running *r); /* dbm_cancel has told the server to stop it: the answer has a second, and a second word might hit what comes next */
 DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
@@ -7084,8 +7086,7 @@ DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, in
     return i >= 0 && list != NULL && *list != 0 && dbm__host_next(&list, host, n, port != NULL ? port : &unused); }
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
     dbm_tls tls = db->settings->config.tls;
-    if (tls != DBM_TLS_DEFAULT) return tls;
-    return local ? DBM_TLS_OFF : DBM_TLS_PREFER; }
+    return tls != DBM_TLS_DEFAULT ? tls : local ? DBM_TLS_OFF : DBM_TLS_PREFER; }
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
     if (dbm__swap(&c->db->clear_text, 1) != 0) return;
     dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0, "database %q is reached over the network without "
@@ -7093,16 +7094,14 @@ DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
     if (c->password != NULL) { dbm__wipe(c->password, strlen(c->password)); dbm__free(c->db->host, c->password); }
-    c->user = NULL;
-    c->password = NULL; }
+    c->user = c->password = NULL; }
 DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out) {
     dbm__settings *settings = c->db->settings;
     dbm_credentials got; dbm_status st;
     out->user = settings->url.user;
     out->password = settings->url.password;
     if (settings->config.credentials == NULL) return DBM_OK;
-    got.user = NULL;
-    got.password = NULL;
+    got.user = got.password = NULL;
     st = settings->config.credentials(settings->config.credentials_ud, &got);
     if (st != DBM_OK) return dbm_adapter_fail(c, st, NULL, 0, "the credential callback of this database failed");
     dbm__credentials_drop(c);
@@ -7226,10 +7225,6 @@ DBM__FN int64_t dbm__running_until(dbm__running *r) {
     if (r->quiet_us < until) until = r->quiet_us;
     if (r->cancellable && until != INT64_MAX && until > (soon = dbm__now(host) + 1000000)) until = soon; /* dbm_cancel is heard within a second */
     return until; }
-DBM__FN void dbm__running_told(dbm__running *r) {
-    if (r->phase != DBM__RUNNING || !r->cancellable) return;
-    r->phase = DBM__STOPPED;
-    r->limit_us = dbm__now(r->c->db->host) + 1000000; }
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
     if (heard == DBM_E_TIMEOUT) {
         int64_t now = dbm__now(r->c->db->host);
@@ -8283,8 +8278,7 @@ DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
         dbm__pool_leave(pool);
         dbm__shared_close(pool, how);
     } else { dbm__connection_close(c, how); }
-    c->broken = false;
-    c->readers_block = false;
+    c->broken = c->readers_block = false;
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed"); }
 /* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
 static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
@@ -8293,8 +8287,7 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
     const dbm_config *config = &db->settings->config;
     dbm_connection *c = &slot->connection;
     if (st == DBM_OK) {
-        c->open = true;
-        c->connecting = true;
+        c->open = c->connecting = true;
         if (db->on_connect != NULL) st = db->on_connect(c, limit);
         c->connecting = false;
         if (st != DBM_OK) {
@@ -8344,8 +8337,7 @@ DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us
     return DBM_STEP_DONE; }
 DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want) {
     dbm__host *host = slot->pool->db->host;
-    if (want == DBM__STEP_BLOCKS) return DBM_OK;
-    return dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us); }
+    return want == DBM__STEP_BLOCKS ? DBM_OK : dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us); }
 DBM__FN void dbm__way_drop(dbm__slot *slot) {
     dbm__way *way = &slot->way;
     slot->connection.broken = true;
@@ -9925,6 +9917,8 @@ typedef struct dbm__why { char text[160]; } dbm__why;
 /* The element of an array, or field of a struct, at `at`, of the C type that `kind` and `size` say; its text is pointed to. Errors: E_RANGE, E_MISUSE,
  * without a report: dbm__element_wrong() has the words. */
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out);
+/* Whether a value of this type is bytes that lie elsewhere. */
+DBM__INLINE bool dbm__is_text(dbm_type type) { return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
 /* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
@@ -9944,7 +9938,6 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
 #    error "dbm: double is not the 64-bit IEEE 754 format here. Define DBM_NO_FLOAT"
 #  endif
 #endif
-DBM__INLINE bool dbm__is_text(dbm_type type) { return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
 /* Makes a value that a user made as backends expect it. False: it is none. */
 static bool dbm__value_complete(dbm_value *v) {
     switch (v->type) {
@@ -10015,8 +10008,7 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
     for (i = 0; i < count; i++) {
         names += values[i].name != NULL;
         if (DBM__UNLIKELY(!dbm__value_complete(&values[i]))) return dbm__value_bad(i + 1, database, site); }
-    if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
-    return DBM_OK; }
+    return DBM__UNLIKELY(names != 0 && names != count) ? dbm__values_mixed(values, count, database, site) : DBM_OK; }
 static bool dbm__place_is(const dbm__place *p, const char *name) { return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0; }
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
 static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database, const char *site) {
@@ -10558,9 +10550,8 @@ static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
     if (carry) b->words[b->n++] = (uint32_t)carry; }
 static void dbm__big_times_5(dbm__big *b, int power) {
     static const uint32_t powers[] = { 1, 5, 25, 125, 625, 3125, 15625, 78125, 390625, 1953125, 9765625, 48828125, 244140625 };
-    for (; power > 13; power -= 13) dbm__big_multiply(b, 1220703125u, 0);
-    if (power == 13) dbm__big_multiply(b, 1220703125u, 0);
-    else if (power) dbm__big_multiply(b, powers[power], 0); }
+    for (; power >= 13; power -= 13) dbm__big_multiply(b, 1220703125u, 0);
+    if (power) dbm__big_multiply(b, powers[power], 0); }
 static void dbm__big_shift(dbm__big *b, int bits) {
     int words = bits / 32, i;
     bits %= 32;
@@ -11111,8 +11102,10 @@ struct dbm_row {
     char *texts;                         /* numbers written out by dbm_row_text, 64 bytes a column */
     int texts_columns;
     void *kept;                          /* copies made for the row in hand: blobs read as text */
+    const dbm_value *copied;             /* async/: a row without a result: its values, and behind them the columns' names */
     const void *lent_to;                 /* async/: a row found by a call that was not told of it yet; or the work: it ends with the next call */
 };
+#define DBM__STANDS(row) ((row)->standing || (row)->copied != NULL)
 struct dbm_rows {
     struct dbm_row row;
     struct dbm_rows *next;
@@ -11168,6 +11161,7 @@ typedef struct dbm__side {
     void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     bool apart;                          /* each of its calls stands alone: no failure sticks */
+    dbm__word waits;                     /* the loop drives an operation: then it alone tells the server of a cancel, for what is told twice may hit what comes next */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
     unsigned queries;                    /* that rows were made for */
@@ -11277,6 +11271,9 @@ DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its t
 /* The values of a call: variadic ones by their codes, or (`codes` NULL) an array; read into `out`, for their sizes are filled in. A failure sticks. */
 typedef struct dbm__given { const char *codes; va_list *ap; const dbm_value *values; int count; } dbm__given;
 DBM__INLINE dbm__given dbm__given_list(const char *codes, va_list *ap) { dbm__given g; g.codes = codes; g.ap = ap; g.values = NULL; g.count = 0; return g; }
+/* The body of a function that passes on the values behind `codes`, as `given`. */
+#define DBM__PASS_ON(call) { va_list ap; dbm__given given; dbm_status result; va_start(ap, codes); given = dbm__given_list(codes, &ap); \
+        result = call; va_end(ap); return result; }
 DBM__INLINE dbm__given dbm__given_array(const dbm_value *values, int count) { dbm__given g; g.codes = NULL; g.ap = NULL; g.values = values; g.count = count; return g; }
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
@@ -11319,6 +11316,7 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w);                          /* NULL:
 DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
+DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site); /* one of its own, to be closed by dbm__rows_close(), that needs no result; the row itself where that can't be */
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st);         /* the next row, or the end, is known without the adapter */
 DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st);    /* what FETCH said; a failure is the thread's last */
@@ -12112,8 +12110,7 @@ DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status
     level->asked = true;
     dbm__work_look_again(w);
     dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
-    if (st != DBM_OK) return dbm__work_fail(w, level->site);
-    return DBM_OK; }
+    return st != DBM_OK ? dbm__work_fail(w, level->site) : DBM_OK; }
 DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) return dbm__session_bad(s, NULL);
@@ -12153,7 +12150,7 @@ DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
     if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
     return w->db; }
 DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
-    dbm__work *w; bool match;
+    dbm__work *w; bool match, looped;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_cancel: the session has ended, or never began");
     w = (dbm__work *)s->slot;
@@ -12168,9 +12165,10 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->cancelled, 1);
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
-        if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        looped = w->side != NULL && w->side->gen == s->gen;
+        if (!(looped && dbm__load(&w->side->waits) != 0) && dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
         if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
-        if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); }
+        if (looped) w->side->cancelled(w); }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -12529,12 +12527,11 @@ DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_v
             dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", shown); } }
     dbm__redact(w->db->settings, block);
     dbm__event(w->db->host, DBM_EVENT_STATEMENT, DBM_LOG_INFO, w->db->name, site, DBM_OK, 0, "%s", block); }
-static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* The block that values and their texts need; and they, copied into it. */
 DBM__FN size_t dbm__values_room(const dbm_value *values, int count) {
     size_t need = (size_t)count * sizeof *values;
     int i;
-    for (i = 0; i < count; i++) if (dbm__value_points(&values[i])) need += values[i].as.text.size + 1;
+    for (i = 0; i < count; i++) if (dbm__is_text(values[i].type)) need += values[i].as.text.size + 1;
     return need; }
 DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
     dbm_value *copy = (dbm_value *)(void *)block;
@@ -12543,7 +12540,7 @@ DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, cha
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
         /* A blob without bytes may be an adapter's own, such as dbm_bson(): its pointer is kept. */
-        if (dbm__value_points(&values[i]) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
+        if (dbm__is_text(values[i].type) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
             if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
             text[values[i].as.text.size] = 0;
             copy[i].as.text.data = text;
@@ -12624,7 +12621,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_status rc;
     dbm__work_renewing(w);
     rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
-    dbm__store(&w->committing, 0);
+    dbm__store_release(&w->committing, 0); /* dbm_cancel sees the new one whole */
     return rc; }
 DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     dbm_error_info *e = &dbm__self()->last;
@@ -12794,8 +12791,7 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     op.no_wait = send && w->db->pipeline;
     if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
     rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
-    if (rc != DBM_OK) return rc;
-    return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site); }
+    return rc != DBM_OK ? rc : op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site); }
 /* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
 DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
     return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL); }
@@ -13053,20 +13049,14 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     dbm__work *w;
     if (on == NULL || on->step == DBM__ON_DATABASE) return DBM_OK;
     w = dbm__work_of(on);
-    if (w == NULL) return dbm__session_bad(on, site);
-    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK; }
+    return w == NULL ? dbm__session_bad(on, site) : dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK; }
 static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
     return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st; }
 static dbm_status dbm__send_given(dbm_session *on, const char *site, const char *sql, dbm__given given) {
     dbm_status st = dbm__sent_before(on, site);
     return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_given(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, given)) : st; }
-DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
-    va_list ap; dbm_status st;
-    va_start(ap, codes);
-    st = dbm__send_given(on, site, sql, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st; }
+DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) DBM__PASS_ON(dbm__send_given(on, site, sql, given))
 DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     return dbm__exec_given(on, site, false, sql, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
@@ -13148,8 +13138,7 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     if (DBM__UNLIKELY(st->gen == 0 || st->gen != w->base.gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w != NULL ? w->db->name : NULL, site,
                          "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again"); }
-    if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
-    return DBM_OK; }
+    return DBM__UNLIKELY(dbm__load(&w->trouble) != 0) ? dbm__work_trouble(w, site) : DBM_OK; }
 static DBM__NOINLINE dbm_status dbm__stmt_exec_given(const char *site, dbm_statement *st, bool send, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES]; bool named; int count;
     dbm_status rc = dbm__statement_ready(st, site);
@@ -13173,12 +13162,7 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
     rc = dbm__stmt_exec_given(site, st, false, dbm__given_list(codes, &ap));
     va_end(ap);
     return rc; }
-DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
-    va_list ap; dbm_status rc;
-    va_start(ap, codes);
-    rc = dbm__stmt_exec_given(site, st, true, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return rc; }
+DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) DBM__PASS_ON(dbm__stmt_exec_given(site, st, true, given))
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
     return dbm__stmt_exec_given(site, st, false, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
@@ -13247,6 +13231,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
 /* --- src/session/cursor.c --- */
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     rows->row.lent_to = NULL;
+    rows->row.copied = NULL;
     if (rows->row.looping) {
         rows->next = w->free_rows;
         w->free_rows = rows;
@@ -13506,12 +13491,7 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     if (st == DBM_DONE) {
         st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
     return call->owns ? dbm__call_end(call, st) : st; }
-DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
-    va_list ap; dbm_status st;
-    va_start(ap, codes);
-    st = dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st; }
+DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) DBM__PASS_ON(dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, given))
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
     return dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_array(values, count)); }
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
@@ -13663,12 +13643,7 @@ static dbm_status dbm__stmt_query_given(const char *site, dbm_statement *prepare
     st = dbm__statement_ready(prepared, site);
     if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
     return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows) : st; }
-DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
-    va_list ap; dbm_status st;
-    va_start(ap, codes);
-    st = dbm__stmt_query_given(site, prepared, rows, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st; }
+DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) DBM__PASS_ON(dbm__stmt_query_given(site, prepared, rows, given))
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
     return dbm__stmt_query_given(site, prepared, rows, dbm__given_array(values, count)); }
 static DBM__NOINLINE dbm_status dbm__stmt_query_one_given(const char *site, dbm_statement *prepared, dbm_row **row, dbm__given given) {
@@ -13754,7 +13729,8 @@ DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     const dbm_adapter *a;
     const char *name = NULL;
     if (row == NULL) { dbm__fail_null("row"); return ""; }
-    if (!row->open || row->op.result == NULL || i < 0 || i >= row->op.columns) return "";
+    if (!row->open || (row->op.result == NULL && row->copied == NULL) || i < 0 || i >= row->op.columns) return "";
+    if (row->copied != NULL) return row->copied[row->op.columns + i].as.text.data;
     a = row->work->db->adapter;
     if (a->column_name != NULL) name = a->column_name(&row->work->slot.connection, &row->op, i);
     return name != NULL ? name : ""; }
@@ -13762,7 +13738,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);
     va_list ap;
-    if (row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top); /* the first one is what matters */
+    if (row->copied == NULL && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top); /* the first one is what matters */
     va_start(ap, format);
     dbm__putv(&t, format, ap);
     va_end(ap);
@@ -13771,11 +13747,13 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "column %d (%s) of row %l: %s", column, dbm_row_name(row, column), row->number, text);
     } else {
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "row %l: %s", row->number, text); }
+    if (row->copied != NULL) return status; /* the session may be at another call, on a worker */
     return dbm__work_fail(row->work, row->site); }
 static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *out) {
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
-    if (!row->open || !row->standing) {
+    if (row->copied != NULL && i >= 0 && i < row->op.columns) { *out = row->copied[i]; return DBM_OK; }
+    if (!row->open || !DBM__STANDS(row)) {
         if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top);
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
                          "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
@@ -13797,7 +13775,7 @@ DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
     return DBM_OK; }
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     dbm_status st;
-    if (row == NULL || !row->standing) return dbm__column_bad(row, 0, out);
+    if (row == NULL || !DBM__STANDS(row)) return dbm__column_bad(row, 0, out);
     if (!(row->work->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) {
         *out = dbm_null();
         return dbm__row_fail(row, DBM_E_UNSUPPORTED, -1, "the rows of a backend of type %q are no documents", row->work->db->adapter->type); }
@@ -13806,6 +13784,23 @@ DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     *out = dbm_null();
     dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
     return dbm__work_fail(row->work, row->site); }
+DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site) {
+    dbm__work *w = row->work;
+    int i, n = row->op.columns;
+    dbm_value values[DBM__MAX_VALUES];
+    dbm_rows *copy = 2 * n <= DBM__MAX_VALUES ? dbm__rows_new(w) : NULL;
+    if (copy == NULL) return row;
+    for (i = 0; i < n && dbm__column(row, i, &values[i]) == DBM_OK; i++) {
+        const char *name = dbm_row_name(row, i);
+        values[n + i] = dbm_textn(name, strlen(name)); }
+    dbm__rows_reset(w, copy, site);
+    if (i < n || dbm__keep_values(w, copy, values, 2 * n, &copy->row.copied) != DBM_OK) { dbm__rows_spare(w, copy); return row; }
+    copy->row.op.columns = n;
+    copy->row.op.result = NULL;
+    copy->row.number = 1;
+    dbm__rows_opened(w, copy);
+    copy->row.ended = false; /* it ends with its call */
+    return &copy->row; }
 DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     dbm_value v; dbm__why why;
     int64_t x = 0;
@@ -13813,26 +13808,15 @@ DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     if (DBM__LIKELY(v.type == DBM_TYPE_INT)) return v.as.integer;
     if (dbm__to_int(&v, INT64_MIN, INT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x; }
-DBM__DEF uint64_t dbm_row_uint(dbm_row *row, int i) {
-    dbm_value v; dbm__why why;
-    uint64_t x = 0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_uint(&v, UINT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x; }
-DBM__DEF double dbm_row_double(dbm_row *row, int i) {
-    dbm_value v; dbm__why why;
-    double x = 0.0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_double(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x; }
-DBM__DEF bool dbm_row_bool(dbm_row *row, int i) {
-    dbm_value v; dbm__why why;
-    bool x = false;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_bool(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x; }
-DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
-    dbm_value v; dbm__why why;
-    int64_t x = 0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_timestamp(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x; }
+/* A column as another type. */
+#define DBM__ROW_AS(type, name, conversion) DBM__DEF type name(dbm_row *row, int i) { dbm_value v; dbm__why why; type x = 0; \
+        if (dbm__column(row, i, &v) == DBM_OK && conversion != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text); \
+        return x; }
+DBM__ROW_AS(uint64_t, dbm_row_uint, dbm__to_uint(&v, UINT64_MAX, &x, &why))
+DBM__ROW_AS(double, dbm_row_double, dbm__to_double(&v, &x, &why))
+DBM__ROW_AS(bool, dbm_row_bool, dbm__to_bool(&v, &x, &why))
+DBM__ROW_AS(int64_t, dbm_row_timestamp, dbm__to_timestamp(&v, &x, &why))
+#undef DBM__ROW_AS
 /* 64 bytes of the cursor's own for a number that is written out. NULL: no memory, which sticks. */
 static char *dbm__row_block(dbm_row *row, int i) {
     if (i >= row->texts_columns) {
@@ -13930,10 +13914,10 @@ static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v,
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
-    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns)) {
+    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns) && (row == NULL || !DBM__STANDS(row) || count != row->op.columns)) {
         dbm_value v;
         for (i = 0; i < count; i++) dbm__target_clear(&targets[i]);
-        if (row == NULL || !row->standing) return dbm__column_bad(row, 0, &v);
+        if (row == NULL || !DBM__STANDS(row)) return dbm__column_bad(row, 0, &v);
         return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns); }
     for (i = 0; i < count; i++) {
         const dbm_target *t = &targets[i];
@@ -14633,8 +14617,7 @@ static dbm_status dbm__model_check(dbm_session *on, const char *site, const char
     if (dbm__model_wrong(&text, m, size, key)) {
         dbm__text_end(&text);
         return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: %s", call, block); }
-    if (!record) return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name);
-    return DBM_OK; }
+    return !record ? dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name) : DBM_OK; }
 #define DBM__MODEL_TEXT 512   /* bytes of SQL, and fields, that need no heap */
 #define DBM__MODEL_VALUES 16
 #define DBM__MODEL_CURE 300   /* a message has no room for more statements than begin within so many bytes */
@@ -14796,10 +14779,10 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
         dbm__putf(&text, "the pointer to the struct of model %q is NULL", model->name);
         wrong = true; }
     dbm__text_end(&text);
-    if (!wrong && (!row || !row->standing)) dbm__model_empty(model, (char *)record);
+    if (!wrong && (!row || !DBM__STANDS(row))) dbm__model_empty(model, (char *)record);
     if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL");
     if (wrong) return dbm__row_fail(row, DBM_E_MISUSE, -1, "dbm_scan_struct: %s", block);
-    if (!row->standing) {
+    if (!DBM__STANDS(row)) {
         (void)dbm_row_value(row, 0); /* says why there is none */
         return dbm__self()->last.status; }
     for (i = 0; i < model->field_count; i++) {
@@ -15238,8 +15221,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     while (st == DBM_OK) { st = dbm_rows_next(rows, &row); if (st == DBM_OK) st = dbm__all_row(a, s, host, row); }
     dbm_rows_end(rows);
     dbm__model_sql_end(&q);
-    if (st != DBM_DONE) return st;
-    return dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site); }
+    return st != DBM_DONE ? st : dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site); }
 DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm_model *model, void *out, size_t size, size_t *n, const char *tail,
                                     const dbm_value *values, int count) {
     dbm__all a;
@@ -17563,6 +17545,7 @@ typedef struct dbm__pg {
     bool failed_tx;          /* the server accepts nothing but its end */
     bool local;              /* the operation was over when it began */
     bool fresh;              /* nothing can have arrived since libpq was last asked */
+    bool dry;                /* the last read of the short way left nothing to be read */
     bool armed;              /* the command at the head comes by single rows */
     bool piped;              /* what is in `sent` goes through the pipeline */
     bool tls;
@@ -17810,10 +17793,9 @@ DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
     at = dbm__put_digits(at, '.', c.us, 6);
     memcpy(at, "+00", 3);
     return dbm__pg_put_era(at + 3, &c, block); }
-DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* Whether the server could take it at all. */
 DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
-    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
+    if (!dbm__is_text(v->type)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
     if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
     if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
     return dbm__adapter_say(q->c, DBM_E_RANGE, "22021", 0, "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1); }
@@ -17836,7 +17818,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         dbm_status st;
-        if (!dbm__pg_is_bytes(v)) continue;
+        if (!dbm__is_text(v->type)) continue;
         st = dbm__pg_check(q, v, i);
         if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
@@ -18211,8 +18193,7 @@ static bool dbm__pg_rows(dbm__pg *q, dbm__pg_statement *s, int mode, int64_t *af
         s->binary_rows = PQbinaryTuples(res) != 0;
     } else if (s->cursor != 0) { /* an empty FETCH: the row in hand is gone */
         dbm__pg_row_moves(s);
-        s->row = 0;
-        s->rows = 0;
+        s->row = s->rows = 0;
         PQclear(res);
         return false;
     } else {
@@ -18234,8 +18215,7 @@ static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
     res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
     if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
     dbm__pg_res(q->main, res);
-    q->main->binary_rows = true;
-    q->main->copying = true; }
+    q->main->binary_rows = q->main->copying = true; }
 /* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
 static int dbm__pg_copy_rows(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
@@ -18746,6 +18726,7 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
         if (need < 8192) need = 8192;
         if (!dbm__pg_grow(q->owner, &in->data, &in->size, need)) { q->no_memory = true; return DBM__PG_DEAD; }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
+        q->dry = got < in->size - in->end;
         if (DBM__UNLIKELY(st != DBM_OK)) {
             if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
             (void)PQconsumeInput(q->conn); /* so that libpq knows, too */
@@ -19311,7 +19292,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
     to = e->values + (size_t)e->rows * (size_t)e->columns;
     from = e->size;
     for (i = 0; i < e->columns; i++) {
-        size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
+        size_t size = dbm__is_text(values[i].type) ? values[i].as.text.size : 0;
         dbm_status st = dbm__pg_check(q, &values[i], i);
         to[i] = values[i];
         if (st == DBM_OK && !dbm__pg_grow(q->owner, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
@@ -19319,7 +19300,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
             e->size = from;
             op->bulk->failed_column = i;
             return st; }
-        if (!dbm__pg_is_bytes(&values[i])) continue;
+        if (!dbm__is_text(values[i].type)) continue;
         if (size != 0) memcpy(e->texts + e->size, values[i].as.text.data, size);
         to[i].as.text.data = (const char *)(uintptr_t)e->size;
         e->size += size; }
@@ -19337,7 +19318,7 @@ static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     op.value_count = e->columns;
     for (i = 0; i < e->columns; i++) {
         values[i] = e->values[row * (size_t)e->columns + (size_t)i];
-        if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data; }
+        if (dbm__is_text(values[i].type)) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data; }
     if (dbm__pg_encode(q, &op) != DBM_OK) { q->no_memory = true; return false; }
     return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1; }
 /* The next flight. False: there is none. */
@@ -19421,7 +19402,7 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 static void dbm__pg_drain(dbm__pg *q, int before) {
     q->before = before;
     if (q->unsynced) dbm__pg_go(q);
-    q->fresh = false; /* answers may be there */ }
+    q->fresh = before == DBM__PG_REPLY && q->ours && q->dry; /* else answers may be there */ }
 /* What the oldest one of those has to say that were queued to be received. False: there is none. */
 static bool dbm__pg_received(dbm__pg *q) {
     dbm_op *op = q->op;
@@ -20040,7 +20021,8 @@ static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
     if (!q->killed && step != DBM_STEP_DONE) {
         q->killed = true;
         if (op->stop) dbm__store(&q->cancelled, 1);
-        dbm__pg_kill_begin(q, &q->kill); }
+        dbm__pg_kill_begin(q, &q->kill);
+        if (op->kind == DBM_OP_RECEIVE) q->kill.until_us += 9 * DBM__PG_CANCEL_US; /* there are others on the connection */ }
     want = dbm__pg_kill_step(q, &q->kill);
     q->ended = step == DBM_STEP_DONE && want != DBM_STEP_DONE;
     if (want == DBM_STEP_DONE) {
@@ -20236,8 +20218,7 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     if (s->rows == 0) return 0;
     memset(&look, 0, sizeof look);
     look.result = s;
-    if (s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
-    return v.as.integer; }
+    return s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT ? DBM_LAST_ID_UNKNOWN : v.as.integer; }
 static void dbm__pg_notice(void *ud, const PGresult *res) {
     const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     dbm__pg_noticed((dbm__pg *)ud, PQresultErrorField(res, PG_DIAG_SEVERITY), primary != NULL ? primary : PQresultErrorMessage(res),
@@ -20818,8 +20799,7 @@ static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__wh
         if (digit < 0) break;
         bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
         n++; }
-    if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
-    return dbm__pg_put_bytes(k, (const char *)bytes, 16, why); }
+    return n != 32 || i != size ? dbm__pg_wrong(why, "is not a UUID") : dbm__pg_put_bytes(k, (const char *)bytes, 16, why); }
 /* Bytes as they are, or a text in one of the forms that bytea shows them in. */
 static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
     char block[64];
@@ -21862,6 +21842,7 @@ static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     if (drop) { DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) q->rc = 1; }
     while (q->rc == 0 && mysql_more_results(q->my)) {
         DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
+        s->rebind = true; /* the library has made room for other columns, and may have lost where the first ones go */
         if (q->rc == 0 && mysql_stmt_field_count(q->stmt) != 0) DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); }
     dbm__mysql_result_over(q, s);
     if (q->rc <= 0) {
@@ -24116,8 +24097,7 @@ static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t si
     dbm__hush_begin(&hush, true);
     rc = redisBufferWrite(r->context, &done);
     dbm__hush_end(&hush);
-    if (rc != REDIS_OK) return DBM_E_LOST;
-    return done ? DBM_OK : DBM_E_TIMEOUT; }
+    return rc != REDIS_OK ? DBM_E_LOST : done ? DBM_OK : DBM_E_TIMEOUT; }
 static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
     dbm__hush hush; int rc, e;
     dbm__hush_begin(&hush, true);
@@ -24399,10 +24379,13 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
     r->raw_at = r->raw_size = r->scanned = 0;
     if (!fed) return dbm__redis_garbage(r);
     if (got == NULL) return DBM_DONE;
-    if (r->reader->pos != r->reader->len) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    r->raw_size = r->reader->len - r->reader->pos; /* no more than was fed last */
+    memcpy(r->raw, r->reader->buf + r->reader->pos, r->raw_size);
+    r->reader->pos = r->reader->len;
     s = *dbm__redis_in_line(r, 0);
     r->line_count = r->unanswered = 0;
     r->straight = false;
+    if (!dbm__redis_scan(r)) dbm_adapter_broken(r->connection); /* pushes, or bytes that nobody asked for */
     dbm__redis_line_empty(r);
     dbm__redis_learn(r, s.command, s.wanted, true, false);
     return dbm__redis_answer(r, op, &s); }
@@ -27428,7 +27411,7 @@ enum { DBM__WATCH_NONE = -1, DBM__WATCH_DUE = -2 };
  * them by themselves). */
 enum { DBM__WATCH_NEW = 8 };
 DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
-DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
+DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both, 0: fd is not to wake the loop meanwhile; until INT64_MAX: for ever */
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
@@ -27821,7 +27804,8 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
         f->first = w;
         if ((want & DBM__WATCH_NEW) || f->serial != w->serial) f->anew = true;
         f->serial = w->serial;
-        if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f); }
+        if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
+    } else if (w->want == 0 && (f = dbm__fd_find(loop, fd)) != NULL && f->told != 0) { f->drop = true; dbm__fd_changed(loop, fd, f); }
     dbm__loop_ask(loop, false); }
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
     dbm__fd *f = dbm__fd_find(loop, w->fd);
@@ -27881,13 +27865,17 @@ static void dbm__loop_work_off(dbm_loop *loop) {
             w->heard(w, DBM_E_TIMEOUT); }
         dbm__loop_run_jobs(loop); }
     if (dbm__workers_here(loop)) dbm__workers_run_one(loop); }
-/* What was kept for now, then the system is told. */
+/* What was kept for now, then the system is told. Once more for what came of it: a connection that goes back here begins its next session, whose first call leaves. */
 static void dbm__loop_end_turn(dbm_loop *loop) {
-    dbm__job *job = loop->at_end, *next;
-    loop->at_end = NULL;
-    loop->last_at_end = &loop->at_end;
-    for (; job != NULL && !dbm__loop_forked(loop); job = next) { next = job->next; job->run(job); }
-    dbm__loop_run_jobs(loop);
+    int rounds;
+    for (rounds = 0; rounds < 2; rounds++) {
+        dbm__job *job = loop->at_end, *next;
+        loop->at_end = NULL;
+        loop->last_at_end = &loop->at_end;
+        for (; job != NULL && !dbm__loop_forked(loop); job = next) { next = job->next; job->run(job); }
+        dbm__loop_run_jobs(loop);
+        dbm__loop_take_posts(loop);
+        dbm__loop_run_jobs(loop); }
     if (!dbm__loop_forked(loop)) dbm__loop_tell_changes(loop); /* what is registered is shared with the parent */
     loop->forgot = false; }
 /* Something is to be done without waiting for anything. */
@@ -28216,7 +28204,9 @@ static void dbm__loop_end(dbm_loop *loop) {
                 until_us = dbm__deadline(loop->host, 10); }
             dbm__store(&loop->stopped, 0);
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); }
-        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop); }
+        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
+        dbm__loop_take_posts(loop); /* a poster's that was slower than all this */
+        dbm__loop_run_jobs(loop); }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop); }
 DBM__DEF void dbm_loop_free(dbm_loop *loop) {
@@ -29268,6 +29258,7 @@ typedef struct dbm__async {
     int64_t own_limit_us;
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
+    uint32_t open;                       /* gen of the session until its end was asked for; read by values that come too late, when it may be another's, so by atomics */
     dbm__request *ending;                /* that, from when it has left on */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */
@@ -29279,6 +29270,7 @@ typedef struct dbm__async {
     int sent_count;
     size_t sent_size;
     bool unheard;                        /* which is all of it */
+    bool stops;                          /* the server was told to stop one of the batch, and may have stopped another one */
     bool renews;                         /* the connection is to be replaced before the first call */
     dbm__job turn;
     dbm_database *db;
@@ -29287,7 +29279,7 @@ typedef struct dbm__async {
     int served;                          /* of so many calls; */
     bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
-    bool waits;                          /* for `running` */
+    int64_t gathers_us;                  /* it looks when the line's lead is told something, and then at the latest; 0: by itself */
     bool was_clean, replaced;
     int at, after, fd;
     dbm_status rc, failed;
@@ -29316,13 +29308,13 @@ typedef struct dbm__line {
     dbm__word posted;                    /* `woken` is on its way */
     dbm__async front;                    /* without a work: calls are put there, and wait */
     int waiting;                         /* how many of them */
-    dbm__async *carriers;
+    dbm__async *carriers, *lead;         /* lead: of those whose answers come, the one that is watched */
     bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
     dbm__watch later;                    /* when to look again whether others have given a connection back */
     dbm_session begun;
     int64_t began_us;
 } dbm__line;
-enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000, DBM__GATHER_US = 1000 }; /* taken at once; carried while others wait in the pool */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
@@ -29347,6 +29339,7 @@ DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow
 DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
 DBM__FN bool dbm__batch_may(dbm__async *a);  /* the calls that wait are several, and can go together */
 DBM__FN bool dbm__batch(dbm__async *a);      /* they do, or what is left of that; true: none of them is under way any more */
+DBM__FN void dbm__batch_stop(dbm__async *a); /* the call whose answer is waited for was cancelled; of calls on a database */
 DBM__FN void dbm__lent_end(dbm__work *w);    /* rows whose call was told end */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/flow.c --- */
@@ -29364,18 +29357,29 @@ enum {
     DBM__AT_BULK_BEGUN, DBM__AT_BULK_ON, DBM__AT_BULK_SENT, DBM__AT_BULK_ENDED, DBM__AT_BULK_UNDO, DBM__AT_BULK_DROPPED, DBM__AT_BULK_UNDONE, DBM__AT_OVER,
     DBM__AT_PUT, DBM__AT_PUT_READY, DBM__AT_PUT_FOUND, DBM__AT_PUT_BEGUN, DBM__AT_PUT_DONE, DBM__AT_RECEIVE, DBM__AT_RECEIVED
 };
+/* Answers of a batch on a carrier come one by one, and each would cost a switch to this thread and back. One carrier of a line that has heard something leads: it is
+ * watched, and when it is told anything the others look what they have. What has come is looked at within DBM__GATHER_US, and then the one whose time it was leads. */
 static void dbm__flow_watch(dbm__async *a) {
-    a->waits = true;
-    dbm__side_watch(a, a->op->fd, (int)a->running.want & DBM_STEP_BOTH, dbm__running_until(&a->running)); }
+    int want = (int)a->running.want & DBM_STEP_BOTH;
+    int64_t until_us = dbm__running_until(&a->running);
+    dbm__line *h = a->op->kind == DBM_OP_RECEIVE && want == DBM_STEP_READ && !a->unheard && a->sent_count > 1 ? a->line : NULL;
+    dbm__store(&a->side.waits, 1);
+    if (h != NULL && h->lead == NULL) h->lead = a;
+    if (h == NULL || h->lead == a) a->gathers_us = 0;
+    else if (a->gathers_us == 0) a->gathers_us = dbm__now(a->work->db->host) + DBM__GATHER_US;
+    if (a->gathers_us != 0 && a->gathers_us < until_us) until_us = a->gathers_us;
+    dbm__side_watch(a, a->op->fd, a->gathers_us != 0 ? 0 : want, until_us); }
 /* True: it has ended, with a->rc. */
 static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
-    if (a->running.want == DBM_STEP_DONE) { a->rc = dbm__op_end(c, a->op, a->op->status); return true; }
+    if (a->running.want == DBM_STEP_DONE) {
+        dbm__store(&a->side.waits, 0);
+        a->rc = dbm__op_end(c, a->op, a->op->status);
+        return true; }
     if (c->reported) a->reported = dbm__self()->last; /* other calls fail meanwhile */
     dbm__flow_watch(a);
     return false; }
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
-    a->waits = false;
     if (a->work->slot.connection.reported) dbm__self()->last = a->reported;
     dbm__running_heard(&a->running, heard);
     return dbm__flow_on(a); }
@@ -29400,10 +29404,18 @@ static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) { dbm__op_init(&a->
 /* Until when somebody waits who was asked to end: a silent server must not hold up a task for ever. */
 static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
-    if (!a->waits) return;
+    if (dbm__load(&a->side.waits) == 0) return;
     if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
+/* Nobody waits any more for the call whose answer is waited for, of those on a database that share the connection: the server is told to stop it. What it stops in its
+ * place, when it hears of that late, is one of the same batch, all of which stand alone: that one is not done, and goes again. */
+DBM__FN void dbm__batch_stop(dbm__async *a) {
+    if (dbm__load(&a->side.waits) == 0 || a->op->kind != DBM_OP_RECEIVE || a->op->stop || !(a->db->adapter->flags & DBM_ADAPTER_STOPS)) return;
+    a->stops = a->op->stop = true;
+    a->op->wake_us = 0;
+    dbm__loop_unwatch(a->loop, &a->watch);
+    dbm__flow_watch(a); }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
     a->at = DBM__AT_START;
     a->rc = st;
@@ -29862,7 +29874,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_RENEWED:
             a->rc = dbm__reconnect_end(&w->slot);
-            dbm__store(&w->committing, 0);
+            dbm__store_release(&w->committing, 0);
             a->at = a->after;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
             a->at = DBM__AT_FAILED;
@@ -29933,6 +29945,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
  * A batch is put in the pipeline, sent by the first RECEIVE, and received to its end before anything else is begun on the connection: so who reads never has to
  * write. What it holds is little enough for one send. */
 enum { DBM__BATCH_CALLS = 128, DBM__BATCH_BYTES = 16000 };
+/* What the server may be told to stop in the place of another's call is done wholly or not at all: CALL may commit in between. */
+static bool dbm__batch_whole(const dbm__async *a, const dbm__entry *e) {
+    return !a->side.apart || !(a->db->adapter->flags & DBM_ADAPTER_STOPS) || e->verb == DBM__VERB_READ || e->verb == DBM__VERB_WRITE; }
 static bool dbm__batch_kind(const dbm__request *r) {
     return r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND && r->kind != DBM__ASYNC_QUERY && !r->alone && !r->act.stopped && !r->act.done
         && r->size - sizeof *r <= DBM__BATCH_BYTES; }
@@ -30008,15 +30023,18 @@ static void dbm__batch_lost(dbm__async *a, dbm_status st) {
     for (r = a->sent; r != NULL; r = r->next) writes = writes || r->writes;
     all = !a->side.apart && a->unheard && dbm__may_replace(a->work, st, a->was_clean, writes);
     while (a->sent != NULL) {
+        dbm_status own;
         r = dbm__batch_pop(a);
-        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && r->status == DBM_OK && !r->act.done)) {
+        own = r->status != DBM_OK ? dbm__error_kept(a->work->db->host, r->error, r->status) : DBM_OK; /* why it was not sent */
+        r->error = NULL;
+        r->status = DBM_OK;
+        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && own == DBM_OK && !r->act.done)) {
             r->again = true;
             *last = r;
             last = &r->next;
             continue; }
-        dbm__self()->last = kept;
-        if (r->status == DBM_OK) dbm__batch_failed(a, r, st, r->writes);
-        else dbm__batch_failed(a, r, dbm__error_kept(a->work->db->host, r->error, r->status), false); }
+        if (own == DBM_OK) dbm__self()->last = kept;
+        dbm__batch_failed(a, r, own == DBM_OK ? st : own, own == DBM_OK && r->writes); }
     if (again == NULL) return;
     if (all) again->alone = a->renews = true;
     dbm__side_back(a, again, last); }
@@ -30030,6 +30048,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
         case DBM__AT_START:
             a->was_clean = !w->in_transaction;
             a->unheard = true;
+            a->stops = false;
             a->sent_size = 0;
             a->last_undone = &a->undone;
             a->at = DBM__AT_PUT; break;
@@ -30052,7 +30071,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             /* fall through */
         case DBM__AT_PUT_FOUND:
             if (a->entry != NULL) r->writes = a->entry->prepared.writes;
-            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
+            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || !dbm__batch_whole(a, a->entry) || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
             a->at = DBM__AT_PUT_BEGUN;
             if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) DBM__RUN(dbm__flow_begin_op(a), DBM__AT_PUT_BEGUN);
             break;
@@ -30088,6 +30107,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             break;
         case DBM__AT_RECEIVE:
             if (r == NULL) {
+                if (a->line != NULL && a->line->lead == a) a->line->lead = NULL; /* one of those that look now will */
                 if (a->last_undone != &a->undone) dbm__side_back(a, a->undone, a->last_undone);
                 a->at = DBM__AT_START;
                 return true; }
@@ -30103,16 +30123,21 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             op->prepared = r->entry != NULL ? &r->entry->prepared : NULL;
             op->one_row = r->kind == DBM__ASYNC_ONE;
             op->row_buffer = w->db->settings->config.row_buffer;
-            DBM__RUN(op, DBM__AT_RECEIVED); break;
+            if (!dbm__flow_run(a, op, DBM__AT_RECEIVED)) {
+                if (r->act.done) dbm__batch_stop(a);
+                return false; }
+            break;
         default: /* RECEIVED */
             a->at = DBM__AT_RECEIVE;
+            a->gathers_us = 0;
             if (a->rc == DBM_DONE) {
                 c->broken = true;
                 a->rc = dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, r->site, "the connection is out of step: there is no answer to this call"); }
             if (a->rc != DBM_OK && a->rows != NULL) dbm__rows_spare(w, a->rows);
             if (a->rc == DBM_OK) dbm__batch_got(a, a->op);
             else if (c->broken) dbm__batch_lost(a, a->rc);
-            else if (a->op->undone && !r->again && !r->act.done) { /* a stale plan, or it stood behind one that failed: it goes again, by itself */
+            else if (((a->op->undone && !r->again) || (a->stops && (a->rc == DBM_E_CANCELLED || a->rc == DBM_E_TIMEOUT))) && !r->act.done) {
+                /* a stale plan, or it stood behind one that failed, or was stopped in the place of another one: it goes again, by itself */
                 *a->last_undone = dbm__batch_pop(a);
                 a->last_undone = &r->next;
                 r->again = r->alone = true;
@@ -30131,7 +30156,7 @@ static void dbm__turn_forego(dbm__async *a);
 static bool dbm__async_recall(dbm__async *a, dbm__request *r);
 /* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
 static void dbm__request_shows(const dbm__request *r) {
-    if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
+    if (r->gen == 0 || r->line != NULL || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, nobody's to ask for, or its session has ended */
     r->side->work->affected = r->affected;
     r->side->work->last_id = r->last_id; }
 static void dbm__request_reap(dbm_act *act) {
@@ -30267,6 +30292,7 @@ static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     if (a->line != NULL) {
         if (a->served < DBM__SHARE_SERVED) a->served++;
         r->gen = a->work->gen;
+        if (r->row == &a->work->one.row && !r->act.done && !(a->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) r->row = dbm__row_copy(r->row, r->site); /* so that others can have the connection */
         if (r->row != NULL) r->row->lent_to = r->act.done ? (const void *)a->work : r; }
     dbm__request_done(r, st); }
 DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st) {
@@ -30313,6 +30339,8 @@ static void dbm__async_ended(dbm_loop *loop, dbm__request *r) {
 static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
     dbm__work *w = a->work;
     dbm_session s;
+    if (a->renews && w->top->sticky == DBM_OK && dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, r->site);
+    a->renews = false;
     s.slot = w;
     s.gen = dbm__load32(&w->gen);
     s.step = 0;
@@ -30401,10 +30429,7 @@ static void dbm__async_look(void *ud) {
     const dbm__sides *sides = (const dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud);
     dbm__async *a; int i;
     for (i = 0; i < 2; i++)
-        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) {
-            if (!a->waits || dbm__load(&a->work->cancelled) == 0) continue;
-            dbm__running_told(&a->running);
-            dbm__flow_cancel(a); }
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
     dbm__turns_look(ud); }
 /* Any thread. The session does not leave its loop before this returns. */
 static void dbm__async_cancelled(dbm__work *w) {
@@ -30455,7 +30480,7 @@ static void dbm__async_ran(dbm__worked *worked) {
 /* No worker was free so far for a call that is cancelled, or late. */
 static bool dbm__async_recall(dbm__async *a, dbm__request *r) {
     dbm__turns *turns = a->turns;
-    if (!a->on || r->worked.run != dbm__async_worker || !dbm__loop_work_recall(a->loop, &r->worked)) return false;
+    if (!a->on || r->worked.run != dbm__async_worker || (r->kind == DBM__ASYNC_BULK_BEGIN && r->bulk != NULL) || !dbm__loop_work_recall(a->loop, &r->worked)) return false;
     if (turns != NULL && turns->patient == a) turns->patient = NULL;
     dbm__loop_unwatch(a->loop, &a->watch);
     a->on = a->late = false;
@@ -30521,8 +30546,16 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
     if (a->turned) {
         a->late = true;
         dbm__turn_forego(a);
-    } else if (a->waits) {
+    } else if (dbm__load(&a->side.waits) != 0) {
+        dbm__line *h = a->line;
+        dbm__async *other, *next;
+        if (h != NULL && a->gathers_us != 0 && heard == DBM_E_TIMEOUT) { h->lead = a; heard = DBM_OK; }
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
+        for (other = h != NULL ? h->carriers : NULL; other != NULL; other = next) {
+            next = other->next_carrier;
+            if (other == a || other->gathers_us == 0 || dbm__load(&other->side.waits) == 0) continue;
+            dbm__loop_unwatch(loop, &other->watch);
+            if (dbm__flow_heard(other, DBM_OK)) dbm__async_go(other); }
     } else if (a->on && r->worked.run == dbm__async_worker) {
         (void)dbm__async_recall(a, r); /* else a worker has it, and looks at the clock */
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
@@ -30569,6 +30602,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
     while (!a->put_off && (a->batches || a->first != NULL)) {
         dbm__request *r = a->first;
         dbm_status st;
+        bool half = r != NULL && r->kind == DBM__ASYNC_BULK_BEGIN && r->bulk != NULL && !a->on; /* the worker goes on with it, or drops it */
         if (a->line != NULL && !a->on && !a->batches) {
             if (dbm__async_shows(a) || dbm__async_spent(a)) { /* a row may be looked at for long */
                 a->first = NULL;
@@ -30595,22 +30629,25 @@ DBM__FN void dbm__async_go(dbm__async *a) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
             st = a->work->top->sticky != DBM_OK ? dbm__level_again(a->work->top) : dbm__work_fail(a->work, r->site);
-        } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
+        } else if (!a->on && !half && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN || dbm__bulk_blocks(a, r)) {
             int64_t until;
             if (a->on || a->turned) return;
+            if (a->pipes && !r->alone) { /* those of a batch before it are told first, of what a session shows */
+                r->alone = true;
+                dbm__async_put_off(a); break; }
             if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late && dbm__load(&a->work->cancelled) == 0) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
                 dbm__turns_next(a->turns);
                 return; }
-            until = dbm__request_stops(r) ? a->work->top->deadline_us : INT64_MAX; /* the session is a worker's from here on */
+            until = dbm__request_stops(r) && !half ? a->work->top->deadline_us : INT64_MAX; /* the session is a worker's from here on */
             a->on = true;
             r->turns = a->turns;
             r->patient = a->turns != NULL && a->turns->patient == a;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
-            if (dbm__async_work(a, r, r->patient || a->late || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) {
+            if (dbm__async_work(a, r, r->patient || a->late || half || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) {
                 if (until != INT64_MAX) dbm__loop_watch(a->loop, &a->watch, -1, 0, until);
                 return; }
             a->on = false;
@@ -30634,6 +30671,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
 /* Nothing comes after it. */
 DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
     a->end = NULL;
+    dbm__store32(&a->open, 0);
     r->writes = commit;
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
@@ -30694,14 +30732,17 @@ DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *tas
     a->turned = a->late = a->limited = false;
     a->loop = loop;
     a->end = end;
+    dbm__store32(&a->open, w->base.gen);
     a->first = a->last = a->ending = a->sent = NULL;
     a->last_sent = &a->sent;
     a->sent_count = a->served = 0;
-    a->on = a->waits = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
+    a->gathers_us = 0;
+    a->on = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
     a->line = NULL;
     a->db = w->db;
     a->at = 0;
     a->fd = -1;
+    dbm__store(&a->side.waits, 0);
     a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     a->pipes = w->db->replies && !a->blocks;
@@ -30839,8 +30880,9 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
     dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
     if (st == DBM_OK) st = dbm__beginning_late(b);
-    if (st != DBM_OK && a->end != NULL && a->side.gen == b->out->gen) { /* else the loop's end, or its task's, has ended it */
+    if (st != DBM_OK && dbm__load32(&a->open) == b->out->gen) { /* else the loop's end, or its task's, has ended it */
         dbm_error_info kept = dbm__self()->last;
+        a->work->base.status = NULL; /* it is said below, and whose it is may go when that was told */
         dbm__async_end(a, a->end, NULL, false, true);
         dbm__self()->last = kept; }
     dbm__beginning_over(b, st); }
@@ -30983,7 +31025,7 @@ DBM__FN void dbm__share_untold(dbm__request *r) {
     dbm__line_left(h); }
 /* A call ends now, though its answer may be to come. False: it is the one that its carrier runs, alone. */
 DBM__FN bool dbm__share_stop(dbm__request *r) {
-    const dbm__async *a = r->side;
+    dbm__async *a = r->side;
     dbm__line *h = r->line;
     bool sent = r->gen != 0 && r->status == DBM_OK;
     if (a->work != NULL && a->first == r && (a->on || a->turned)) return false;
@@ -30991,6 +31033,7 @@ DBM__FN bool dbm__share_stop(dbm__request *r) {
     if (sent && r->writes) dbm__add(&h->by.db->pool->in_doubt, 1);
     dbm__act_done(&r->act, dbm__fail(sent && r->writes ? DBM_E_IN_DOUBT : DBM_E_CANCELLED, DBM_STAGE_STATEMENT, h->by.db->name, r->site, "the call was cancelled %s",
                                      !sent ? "before it was sent" : r->writes ? "after it was sent, so it may be done or not" : "before it was answered"));
+    if (a->sent == r) dbm__batch_stop(a);
     return true; }
 /* It is no carrier any more. */
 DBM__FN void dbm__share_left(dbm__async *a) {
@@ -30999,6 +31042,7 @@ DBM__FN void dbm__share_left(dbm__async *a) {
     if (p == NULL) return;
     while (*p != a) p = &(*p)->next_carrier;
     *p = a->next_carrier;
+    if (h->lead == a) h->lead = NULL;
     a->line = NULL;
     dbm__loop_release(h->loop);
     dbm__async_put_off(&h->front);
@@ -31031,10 +31075,16 @@ static void dbm__share_take(dbm__line *h, dbm__async *a, int most) {
     if (a->first == NULL) return;
     dbm__async_busy(a, true);
     dbm__async_go(a); }
+/* Calls that were late are counted, each once; a carrier that was wanted for them beside others is none. */
+static void dbm__share_late_one(dbm__line *h, uint64_t more) {
+    dbm__lock_take(&h->by.db->pool->lock);
+    h->by.db->pool->stats.timeouts += more;
+    dbm__lock_give(&h->by.db->pool->lock); }
 /* A carrier can't be had: unless there is another one, the calls that wanted it fail as it does. */
 static void dbm__carrier_failed(dbm__line *h, dbm_status st) {
     dbm_error_info kept = dbm__self()->last;
     dbm__request *r;
+    if (st == DBM_E_POOL_TIMEOUT && h->carriers != NULL) dbm__share_late_one(h, (uint64_t)0 - 1u);
     while (h->carriers == NULL && h->front.first != NULL && h->front.first->began_us <= h->began_us && (r = dbm__share_pop(h)) != NULL) {
         dbm__self()->last = kept;
         dbm__copy_cut(dbm__self()->last.site, sizeof kept.site, r->site);
@@ -31071,24 +31121,23 @@ static void dbm__share_late(dbm__line *h) {
     dbm__request *r;
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
+        dbm__share_late_one(h, 1);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
 DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
-    dbm__async *a, *next;
-    int idle = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0); /* and what may come to be */
-    for (a = h->carriers; a != NULL; a = a->next_carrier) if (dbm__carrier_free(a)) idle++;
+    dbm__async *a, *next; const dbm__request *r;
+    int ends = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0), calls = h->waiting, most; /* and what may come to be; what waits, or is under way */
+    for (a = h->carriers; a != NULL; a = a->next_carrier, ends++) { calls += a->sent_count; for (r = a->first; r != NULL; r = r->next) calls++; }
+    most = ends > 0 ? (calls + ends - 1) / ends : 1; /* so that all carriers have about as many, and a call is not behind more of them than others are */
+    if (most > DBM__SHARE_CALLS) most = DBM__SHARE_CALLS;
     for (a = h->carriers; a != NULL; a = next) {
         next = a->next_carrier;
         if (!dbm__carrier_free(a)) continue;
         if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
             if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
-            idle--;
         } else {
-            int most = (h->waiting + idle - 1) / (idle > 0 ? idle : 1);
-            dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
-            idle--; } }
+            dbm__share_take(h, a, a->pipes ? most : 1); } }
     if (h->carriers != NULL && h->waiting != 0 && dbm__pool_has(pool) == 0) { /* one of them may be free soon; else it is waited for another, in line with others */
-        dbm__request *r;
         int64_t now = dbm__now(h->by.db->host);
         dbm__share_late(h);
         if (!h->looks) dbm__loop_watch(h->loop, &h->later, -1, 0, now + DBM__SHARE_LOOK_US);
@@ -31150,7 +31199,7 @@ DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site
     if (w == NULL) { (void)dbm__session_bad(s, site); return NULL; }
     a = (dbm__async *)(void *)w->side;
     runs = a != NULL && dbm__load(&a->side.runner) == dbm__thread_number() && dbm__self()->loop != a->loop; /* this is a worker, and the queue is the loop's */
-    if (a == NULL || runs || a->end == NULL || a->side.gen != w->base.gen) {
+    if (a == NULL || runs || dbm__load32(&a->open) != s->gen) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, runs ? "a call of dbm_async_... inside of dbm_async_run, where calls wait: use dbm_exec and its like"
                   : "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL; }
@@ -31333,7 +31382,9 @@ DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s) {
     if (r->kind == DBM__ASYNC_BULK_ABANDON) return dbm_bulk_abandon(r->bulk);
     if (r->bulk == NULL) return dbm__bulk_begin(s, &r->bulk, r->values[1].as.text.data, r->values[2].as.text.data, (const dbm_bulk_options *)(const void *)r->values[0].as.text.data, r->site);
     st = dbm__bulk_inserts(r->bulk, DBM_E_UNSUPPORTED); /* the adapter was asked on the loop */
-    return st == DBM_OK ? DBM_OK : dbm__bulk_close(r->bulk, dbm__bulk_row_failed(r->bulk, -1, st)); }
+    if (st != DBM_OK) return dbm__bulk_close(r->bulk, dbm__bulk_row_failed(r->bulk, -1, st));
+    st = dbm__bulk_bad(r->bulk); /* cancelled meanwhile */
+    return st == DBM_OK ? DBM_OK : dbm__bulk_close(r->bulk, st); }
 DBM__DEF dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
     dbm__async *a; dbm__request *r; dbm_value values[3]; dbm_bulk_options none;
     if (to.out != NULL) *(dbm_bulk **)to.out = NULL;

@@ -1,5 +1,8 @@
 /* What every test begins with: dbm.h as one file, or its rooms as separate files, then cmocka and a few helpers.
- * One file:  the test holds the implementation (DBM_IMPLEMENTATION), so it reaches static functions too.
+ * One file:  the test holds the implementation (DBM_IMPLEMENTATION), so it reaches static functions too. So are tests built that define
+ *            DBM_TEST_WHOLE, and all those that are built by hand.
+ * Linked:    -DDBM_TEST_LINKED -DDBM__SPLIT_BUILD -I. -Isrc, linked with an object that is dbm.h as one file (-DDBM_IMPLEMENTATION
+ *            -DDBM__SPLIT_BUILD); only DBM__FN functions are in reach. What it declares is read from dbm.h, its insides from src/.
  * Split:     -DDBM_TEST_SPLIT -DDBM__SPLIT_BUILD -Isrc, linked with the rooms' objects; only DBM__FN functions are in reach.
  * Helpers: test_heap (an allocator that fails where it is told to, and counts), test_dir (a directory that is removed again),
  * test_log (every log line in a buffer). All are static; a test uses what it needs. */
@@ -7,11 +10,15 @@
 #define DBM_TEST_H
 
 /* dbm.h comes first: it asks the system headers for what it needs. */
-#if defined(DBM_TEST_SPLIT)
+#if defined(DBM_TEST_SPLIT) || defined(DBM_TEST_LINKED)
 #  if !defined(DBM__SPLIT_BUILD)
 #    define DBM__SPLIT_BUILD
 #  endif
-#  include "api/api.h"
+#  if defined(DBM_TEST_SPLIT)
+#    include "api/api.h"
+#  else
+#    include "dbm.h"
+#  endif
 #  include "base/base.h"
 #  include "net/net.h"
 #  include "config/config.h"

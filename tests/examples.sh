@@ -2,6 +2,7 @@
 # Every example: built with gcc and clang in C99 and C11 (C++11 and C++17) without a warning, run, its output compared; and the
 # script that users start with. Those that need servers find them by DBM_TEST_SERVERS, as tests/run.sh starts them; those of built-in adapters
 # are tested once src/adapters/ has them.
+# alone: redis (one of them listens there, and tests end the connections of all who subscribe)
 . "$(dirname "$0")/lib.sh"
 
 if [ -f "${DBM_TEST_SERVERS:-}/env" ]; then

@@ -16,11 +16,19 @@
 #   readme       tests/readme.py: every piece of code in README.md is what it says
 #
 # After the stages, names of tests may follow: `sh tests/run.sh unit test_pool` runs those alone.
-# In the environment: JOBS (how many at once; default: the processors), DBM_TEST_TIMEOUT (seconds per test, default 300),
-# DBM_TEST_KEEP=1 (keep the directory), DBM_TEST_NO_INSTALL=1 (never call apt).
-# A test that needs more than the usual flags says so in a line `/* cc: -Wl,--wrap=poll */`. One that needs PostgreSQL, MariaDB, Redis,
-# MongoDB, PgBouncer or memcached includes "servers/test_servers.h", a script of a stage reads DBM_TEST_SERVERS: then tests/servers/all.sh
-# installs and starts them before the stages, on ports and in a directory of this run, and ends them after; else they are left alone.
+# In the environment: JOBS (how many at once; default: the processors and one, since many jobs wait), DBM_TEST_TIMEOUT (seconds per test, default 300),
+# DBM_TEST_KEEP=1 (keep the directory), DBM_TEST_NO_INSTALL=1 (never call apt), DBM_TEST_TIMES=FILE (a line for each job is added: its name,
+# when it began and ended, in seconds of /proc/uptime, and the processor time, user and system, of its build and of all of it).
+# The stages are not run one after the other: the jobs of all of them stand in one queue, so that every processor has work until the end, and
+# a stage is told of when its last job is through.
+# In a test's source, each in a line of its own:
+#   /* cc: -Wl,--wrap=poll */      it needs more than the usual flags
+#   #define DBM_TEST_WHOLE         (before dbm_test.h) it has the implementation in its own file, and so reaches what is static in it; the
+#                                  others are linked with an object that is made once: dbm.h as one file, its internal functions not static
+#   /* alone: WORD... */           it never runs beside another that says the same word (in a script: # alone: WORD...)
+# One that needs PostgreSQL, MariaDB, Redis, MongoDB, PgBouncer or memcached includes "servers/test_servers.h", a script of a stage reads
+# DBM_TEST_SERVERS: then tests/servers/all.sh installs and starts them, on ports and in a directory of this run, and ends them after; else
+# they are left alone.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -30,12 +38,12 @@ WARNINGS="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror"
 LIBRARIES="-lcmocka -lpthread"
 SANITIZERS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
-# ---- one job: this script again, called by xargs as `run.sh .job KIND FILE` ----------------------------------------------------
+# ---- one job: this script again, called as `run.sh .job NAME STAGE KIND FILE` --------------------------------------------------
 # A job leaves $BUILD/results/NAME with two numbers, passed and failed, and what it said in $BUILD/logs/NAME.
 
-# guarded COMMAND...: under the time limit, in a process group of its own; nothing of it survives.
+# guarded COMMAND...: under the time limit, or $limit, in a process group of its own; nothing of it survives.
 guarded() {
-    timeout -k 10 "${DBM_TEST_TIMEOUT:-300}" "$@" </dev/null &
+    timeout -k 10 "${limit:-${DBM_TEST_TIMEOUT:-300}}" "$@" </dev/null &
     guarded_pid=$!
     : >"$BUILD/pids/$guarded_pid"
     wait "$guarded_pid"
@@ -43,7 +51,7 @@ guarded() {
     kill -KILL "-$guarded_pid" 2>/dev/null
     rm -f "$BUILD/pids/$guarded_pid"
     if [ "$guarded_status" -eq 124 ] || [ "$guarded_status" -eq 137 ]; then
-        echo "*** ended by the time limit of ${DBM_TEST_TIMEOUT:-300} s, or killed"
+        echo "*** ended by the time limit of ${limit:-${DBM_TEST_TIMEOUT:-300}} s, or killed"
     fi
     return "$guarded_status"
 }
@@ -73,39 +81,114 @@ script_result() {
         }' "$2"
 }
 
+# says WHAT FILE: whether the source says this of itself.
+says_whole() { grep -q '^# *define DBM_TEST_WHOLE$' "$1"; }
+says_servers() { grep -q '^#include "servers/test_servers.h"' "$1"; }
+
+# library_of STAGE FILE: what a test is built with, as FORM-LANGUAGE-SET. A test in C++ is compiled as such, dbm.h and all. The set is small where no
+# server is needed, so that a library with few backends is tested too; else all.
+library_of() {
+    case $1 in
+        asan) echo asan-c-all && return ;;
+        tsan) library_form=tsan ;;
+        *) library_form=gcc ;; # two stages, one library
+    esac
+    case $2 in *.cpp) library_form=$library_form-cpp ;; *) library_form=$library_form-c ;; esac
+    if says_servers "$2"; then echo "$library_form-all"; else echo "$library_form-small"; fi
+}
+
+# form FORM-LANGUAGE-SET: sets $compile, and $library, a file.
+form() {
+    library=$BUILD/lib/$1.a
+    case $1 in
+        gcc-c-*) compile="gcc -std=c11 -O1 -g" ;;
+        gcc-cpp-*) compile="g++ -std=c++11 -O1 -g" ;;
+        tsan-c-*) compile="gcc -std=c11 -O1 -g -fsanitize=thread" ;;
+        tsan-cpp-*) compile="g++ -std=c++11 -O1 -g -fsanitize=thread" ;;
+        asan-c-all) compile="clang -std=c11 -g $SANITIZERS $LOOPS" ;;
+        asan-cpp-all) compile="clang++ -std=c++11 -g $SANITIZERS $LOOPS" ;;
+    esac
+    case $1 in
+        *-small) compile="$compile -DDBM_WITH_SQLITE -DDBM_WITH_INI -DDBM_WITH_ASYNC" ;;
+        *) compile="$compile $BACKENDS" ;;
+    esac
+    compile="$compile $WARNINGS $DRIVER_CFLAGS"
+}
+
 job_test() {
-    form=$1 file=$2
     program=$BUILD/bin/$name
-    extra=$(sed -n 's|^/\* cc: \(.*\) \*/$|\1|p' "$file")
-    case $file in # a test in C++ is compiled as such, dbm.h and all
-        *.cpp) gcc=g++ clang=clang++ standard=c++11 ;;
-        *) gcc=gcc clang=clang standard=c11 ;;
-    esac
-    case $form in
-        # One file is compiled anew for every test, so it holds the server backends only where they are tested.
-        unit | tsan | valgrind) grep -q '^#include "servers/test_servers.h"' "$file" || BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI -DDBM_WITH_ASYNC" ;;
-    esac
-    case $form in
-        unit | valgrind) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS ;;
-        tsan) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS -fsanitize=thread ;;
-        asan) set -- $clang -std=$standard -O1 -g $WARNINGS -Isrc -I. -Itests $DRIVER_CFLAGS $BACKENDS $LOOPS -DDBM_TEST_SPLIT -DDBM__SPLIT_BUILD $SANITIZERS ;;
-    esac
-    library=
-    if [ "$form" = asan ]; then library=$BUILD/split/libdbm.a; fi
-    if ! "$@" "$file" $library $extra $DRIVER_LIBS $LOOP_LIBS $LIBRARIES -o "$program"; then
-        echo "*** $file does not build"
-        echo "0 1" >"$result"
+    extra=$(sed -n 's|^/\* cc: \(.*\) \*/$|\1|p' "$2")
+    form "$(library_of "$1" "$2")"
+    if [ "$1" = asan ]; then
+        # The rooms are optimised, the tests not: of a build that is most of the time. Those in C++ use the library in C.
+        needed=$library
+        case $2 in *.cpp) form asan-cpp-all ;; esac
+        library=$needed compile="$compile -Isrc -I. -Itests -DDBM_TEST_SPLIT -DDBM__SPLIT_BUILD"
+    elif says_whole "$2"; then
+        library= compile="$compile -I. -Itests"
+    else
+        compile="$compile -I. -Isrc -Itests -DDBM_TEST_LINKED -DDBM__SPLIT_BUILD"
+    fi
+    if [ -n "$library" ] && [ ! -f "$library" ]; then
+        echo "*** what it is linked with was not built: $(basename "$library" .a)"
         return
     fi
+    limit=900
+    if ! guarded $compile "$2" $library $extra $DRIVER_LIBS $LOOP_LIBS $LIBRARIES -o "$program"; then
+        echo "*** $2 does not build"
+        return
+    fi
+    limit=
+    times >"$result.built"
     DBM_TEST_TMP=$BUILD/tmp/$name
     export DBM_TEST_TMP
     mkdir "$DBM_TEST_TMP"
+    TEST_RUNNER=
+    case $1 in
+        tsan) find_tsan_runner ;;
+        valgrind) # Fewer schedules than elsewhere: it takes twenty times as long.
+            TEST_RUNNER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect --num-callers=30"
+            DBM_TEST_SCHEDULES=300
+            export DBM_TEST_SCHEDULES
+            ;;
+    esac
     before=$(date +%s)
-    guarded ${TEST_RUNNER:-} "$program"
+    guarded $TEST_RUNNER "$program"
     status=$?
     echo "*** exit status $status after $(($(date +%s) - before)) s"
     cmocka_result "$status" "$log" >"$result"
     rm -rf "$DBM_TEST_TMP" "$program"
+}
+
+# GCC's ThreadSanitizer does not start where addresses are spread too widely; then the spreading is switched off for it.
+find_tsan_runner() {
+    TEST_RUNNER=
+    probe=$DBM_TEST_TMP/probe
+    printf 'int main(void) { return 0; }\n' >"$probe.c"
+    gcc -fsanitize=thread "$probe.c" -o "$probe" 2>/dev/null || return
+    if ! "$probe" >/dev/null 2>&1 && setarch "$(uname -m)" -R "$probe" >/dev/null 2>&1; then
+        TEST_RUNNER="setarch $(uname -m) -R"
+    fi
+    rm -f "$probe" "$probe.c"
+}
+
+# A library, FORM-LANGUAGE-SET. It is no test, so it counts only when it fails.
+job_library() {
+    limit=900
+    form "$1"
+    objects=$BUILD/lib/$1
+    mkdir "$objects"
+    if [ "$1" = asan-c-all ]; then
+        compile="$compile -O1 -Isrc -I. -DDBM__SPLIT_BUILD"
+        export compile objects
+        find src -name '*.c' | sort >"$objects/rooms"
+        guarded xargs -a "$objects/rooms" -P "$JOBS" -n 1 sh -c '$compile -c "$0" -o "$objects/$(echo "$0" | tr / _).o"' || return
+    else
+        case $1 in *-cpp-*) source=$objects/dbm.cpp ;; *) source=$objects/dbm.c ;; esac
+        printf '#define DBM_IMPLEMENTATION\n#include "dbm.h"\n' >"$source"
+        guarded $compile -I. -DDBM__SPLIT_BUILD -c "$source" -o "$objects/dbm.o" || return
+    fi
+    ar rcs "$objects/lib.a" "$objects"/*.o && mv "$objects/lib.a" "$library" && rm -rf "$objects" "$result"
 }
 
 job_script() {
@@ -118,20 +201,12 @@ job_script() {
     export DBM_TEST_TMP
     mkdir "$DBM_TEST_TMP"
     before=$(date +%s)
-    DBM_TEST_TIMEOUT=900 guarded "$@"
+    limit=900
+    guarded "$@"
     status=$?
     echo "*** exit status $status after $(($(date +%s) - before)) s"
     script_result "$status" "$log" >"$result"
     rm -rf "$DBM_TEST_TMP"
-}
-
-job_room() {
-    object=$BUILD/split/$(echo "$1" | tr / _).o
-    if clang -std=c11 -O1 -g $WARNINGS -Isrc -I. $DRIVER_CFLAGS $BACKENDS $LOOPS -DDBM__SPLIT_BUILD $SANITIZERS -c "$1" -o "$object"; then
-        rm -f "$result"
-    else
-        echo "0 1" >"$result"
-    fi
 }
 
 job_tidy() {
@@ -173,21 +248,31 @@ job_unittest() {
 }
 
 if [ "${1:-}" = .job ]; then
-    [ $# -ge 3 ] || exit 0 # xargs calls once even for nothing
     [ ! -e "$BUILD/stop" ] || exit 0
     # A signal for the whole group ends the wait for a test, and then the test; a default action would leave it behind.
     trap : HUP INT TERM
     : >"$BUILD/jobs/$$"
     trap 'rm -f "$BUILD/jobs/$$"' EXIT
-    kind=$2 file=$3
-    name=$STAGE-$(echo "$file" | sed 's|^tests/||; s|/|-|g; s|\.[a-z]*$||')
-    if [ "$kind" = room ]; then name=$name-c; fi
+    name=$2 stage=$3 kind=$4 file=$5
     result=$BUILD/results/$name log=$BUILD/logs/$name
     echo "0 1" >"$result"
+    read -r began _ </proc/uptime
+    if [ -f "$BUILD/servers/env" ]; then . "$BUILD/servers/env"; fi
+    # What compilers leave that are killed goes with the rest.
+    TMPDIR=$BUILD/tmp limit=
+    export TMPDIR
     case $kind in
-        unit | asan | tsan | valgrind) job_test "$kind" "$file" ;;
+        test) job_test "$stage" "$file" ;;
         *) "job_$kind" "$file" ;;
     esac >"$log" 2>&1
+    if [ -n "${DBM_TEST_TIMES:-}" ]; then
+        read -r ended _ </proc/uptime
+        times >"$result.times"
+        built='0 0'
+        if [ -f "$result.built" ]; then built=$(tail -n 1 "$result.built"); fi
+        echo "$name $began $ended $built $(tail -n 1 "$result.times")" >>"$DBM_TEST_TIMES"
+    fi
+    rm -f "$result.times" "$result.built"
     exit 0
 fi
 
@@ -267,9 +352,11 @@ install_missing() {
 # The directory comes first, so that everything has a place to write to; it and all processes go at the end, however that comes.
 BUILD=$(mktemp -d "${TMPDIR:-/tmp}/dbm-tests.XXXXXX") || exit 1
 export BUILD
-stage_pid=
+workers= begin_pid=
 still_running() {
-    if [ -n "$stage_pid" ] && kill -0 "$stage_pid" 2>/dev/null; then return 0; fi
+    for pid in $workers $begin_pid; do
+        if kill -0 "$pid" 2>/dev/null; then return 0; fi
+    done
     for f in "$BUILD"/jobs/*; do
         if [ -f "$f" ] && kill -0 "${f##*/}" 2>/dev/null; then return 0; fi
     done
@@ -304,64 +391,59 @@ trap clean_up EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
-mkdir "$BUILD/bin" "$BUILD/jobs" "$BUILD/logs" "$BUILD/pids" "$BUILD/results" "$BUILD/split" "$BUILD/tmp"
+for directory in bin held jobs lib logs over pids ready results tmp; do mkdir "$BUILD/$directory"; done
 
+# What the first jobs want is installed before them.
 tool python3 python3
 tool gcc gcc
 header libc6-dev stdio.h
 . tests/drivers.sh
 driver_packages . tool header
-if wants unit asan tsan valgrind; then header libcmocka-dev cmocka.h; fi
-if wants asan portability lint fuzz; then tool clang clang; fi
-if wants asan; then tool binutils ar; fi
+if wants unit asan tsan valgrind; then header libcmocka-dev cmocka.h; tool binutils ar; fi
 if wants portability check unit tsan valgrind; then tool g++ g++; tool binutils nm; fi
-if wants portability; then
-    tool tcc tcc
-    tool musl-tools musl-gcc
-    tool gcc-mingw-w64-x86-64-win32 x86_64-w64-mingw32-gcc
-    header libgdbm-compat-dev ndbm.h
-    header libgdbm-dev gdbm.h
-fi
-# What an example or a test of a user's own adapter is built with.
-includes() { grep -r -q --include='*.[ch]*' "^#include <$1>" examples tests; }
-if includes libmemcached/memcached.h; then header libmemcached-dev libmemcached/memcached.h; fi
-if includes sql.h; then
-    header unixodbc-dev sql.h
-    library odbc-postgresql odbc/psqlodbcw.so
-    library libsqliteodbc odbc/libsqlite3odbc.so
-fi
-if wants lint; then tool cppcheck cppcheck; tool clang-tidy clang-tidy; fi
-if wants examples; then tool wrk wrk; fi
-if wants counts valgrind; then tool valgrind valgrind; fi
-if wants counts; then tool binutils nm; fi
 install_missing
-# The sanitizers' library is a package of its own, of the same version as clang.
-if wants asan portability fuzz; then
-    runtime=$(find "$(clang -print-resource-dir)" /usr/lib/llvm-* -name 'libclang_rt.asan*.a' 2>/dev/null | head -n 1)
-    if [ -z "$runtime" ]; then
-        packages="libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
-        install_missing
-    fi
-fi
 find_drivers .
 export BACKENDS DRIVER_CFLAGS DRIVER_LIBS LOOPS LOOP_LIBS
 
-JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
+# The rest, beside them: what wants it waits for $BUILD/ready/tools.
+install_tools() {
+    if wants asan portability lint fuzz readme examples; then tool clang clang; fi
+    if wants portability; then
+        tool tcc tcc
+        tool musl-tools musl-gcc
+        tool gcc-mingw-w64-x86-64-win32 x86_64-w64-mingw32-gcc
+        header libgdbm-compat-dev ndbm.h
+        header libgdbm-dev gdbm.h
+    fi
+    # What an example or a test of a user's own adapter is built with.
+    includes() { grep -r -q --include='*.[ch]*' "^#include <$1>" examples tests; }
+    if includes libmemcached/memcached.h; then header libmemcached-dev libmemcached/memcached.h; fi
+    if includes sql.h; then
+        header unixodbc-dev sql.h
+        library odbc-postgresql odbc/psqlodbcw.so
+        library libsqliteodbc odbc/libsqlite3odbc.so
+    fi
+    if wants lint; then tool cppcheck cppcheck; tool clang-tidy clang-tidy; fi
+    if wants examples; then tool wrk wrk; fi
+    if wants counts valgrind; then tool valgrind valgrind; fi
+    if wants counts; then tool binutils nm; fi
+    install_missing
+    # The sanitizers' library is a package of its own, of the same version as clang.
+    if wants asan portability fuzz; then
+        runtime=$(find "$(clang -print-resource-dir)" /usr/lib/llvm-* -name 'libclang_rt.asan*.a' 2>/dev/null | head -n 1)
+        if [ -z "$runtime" ]; then
+            packages="libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
+            install_missing
+        fi
+    fi
+    : >"$BUILD/ready/tools"
+}
+
+JOBS=${JOBS:-$(($(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1))}
 ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1
 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1:exitcode=66
-export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
-
-# GCC's ThreadSanitizer does not start where addresses are spread too widely; then the spreading is switched off for it.
-find_tsan_runner() {
-    TEST_RUNNER=
-    printf 'int main(void) { return 0; }\n' >"$BUILD/bin/probe.c"
-    gcc -fsanitize=thread "$BUILD/bin/probe.c" -o "$BUILD/bin/probe" 2>/dev/null || return
-    if ! "$BUILD/bin/probe" >/dev/null 2>&1 && setarch "$(uname -m)" -R "$BUILD/bin/probe" >/dev/null 2>&1; then
-        TEST_RUNNER="setarch $(uname -m) -R"
-    fi
-    export TEST_RUNNER
-}
+export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS JOBS
 
 # The test files of a stage, the chosen ones when names were given.
 tests_of() {
@@ -373,7 +455,7 @@ tests_of() {
             case $base in test_no_threads* | *_bytes) continue ;; test_pool* | test_gate* | test_session* | test_manager* | test_loop* | test_task* | test_async* | test_*threads*) ;; *) continue ;; esac
         fi
         if [ "$1" = valgrind ] && [ -z "$only" ]; then
-            case $base in test_task | test_loop | test_listen | test_async | test_async_faults | test_async_backends) ;; *) continue ;; esac
+            case $base in test_task | test_loop | test_listen | test_async | test_async_faults | test_async_backends | test_async_random) ;; *) continue ;; esac
         fi
         if [ -n "$only" ]; then
             case " $only " in *" $base "*) ;; *) continue ;; esac
@@ -384,98 +466,145 @@ tests_of() {
     done
 }
 
-# each KIND: runs a job for every line of the standard input, JOBS at once. run.sh finds the rest in the environment.
-each() {
-    STAGE=$stage
-    export STAGE
-    xargs -P "$JOBS" -n 1 sh tests/run.sh .job "$1"
+# ---- the queue: a line for each job, NAME STAGE KIND FILE NEEDS ALONE... --------------------------------------------------------
+# NEEDS are names of files in $BUILD/ready that must be there first, with commas; ALONE are words that no two jobs have at the same time. What there is
+# none of is a -.
+
+script_needs() { if grep -q DBM_TEST_SERVERS "$1"; then echo tools,servers; else echo tools; fi; }
+alone_of() { sed -n -E 's,^(/\*|#) alone: ([a-z ]*[a-z]).*,\2,p' "$1"; }
+
+queue_tests() { # STAGE
+    tests_of "$1" | while IFS= read -r f; do
+        needs=$(library_of "$1" "$f")
+        if [ "$1" != asan ] && says_whole "$f"; then needs=-; fi
+        if [ "$1" = valgrind ]; then needs=$needs,tools; fi
+        if says_servers "$f"; then needs=$needs,servers; fi
+        # A test is not run in two stages at a time either: many have the server to themselves.
+        echo "$1 test $f $needs =$(basename "${f%.*}") $(alone_of "$f")"
+    done
+}
+# all_jobs: without their names. Libraries come first: others wait for them. Then what is long and has one processor only, then the tests, and at the
+# end many short jobs, so that no processor is without work before the others are.
+all_jobs() {
+    for stage in unit valgrind asan tsan; do
+        if wants "$stage"; then queue_tests "$stage"; fi
+    done >"$BUILD/tests"
+    awk '{ split($4, need, ","); if (need[1] ~ /-/ && need[1] != "-" && !(need[1] in seen)) { seen[need[1]] = 1; print $1, "library", need[1], (need[1] ~ /asan/ ? "tools" : "-"), "-" } }' "$BUILD/tests"
+    if wants counts; then echo "counts script tests/bench/counts.sh $(script_needs tests/bench/counts.sh) -"; fi
+    if wants fuzz; then for f in tests/fuzz/fuzz_*.c; do echo "fuzz script $(basename "$f" .c) tools -"; done; fi
+    if wants examples; then echo "examples script tests/examples.sh $(script_needs tests/examples.sh) $(alone_of tests/examples.sh)"; fi
+    if wants readme; then echo "readme script tests/readme.py $(script_needs tests/readme.py) -"; fi
+    if wants portability; then for f in tests/portability/*.sh; do echo "portability script $f $(script_needs "$f") -"; done; fi
+    if wants lint; then echo "lint cppcheck src tools -"; fi
+    if wants check; then
+        echo "check amalgam amalgamate.py - -"
+        for f in tests/unit/test_*.py; do if [ -f "$f" ]; then echo "check unittest $f - -"; fi; done
+    fi
+    cat "$BUILD/tests"
+    if wants lint; then find src -name '*.c' | sort | sed 's/.*/lint tidy & tools -/'; fi
 }
 
-stage_check() {
-    echo amalgamate.py | each amalgam
-    for f in tests/unit/test_*.py; do [ -f "$f" ] && echo "$f"; done | each unittest
-}
-stage_unit() { tests_of unit | each unit; }
-stage_tsan() {
-    find_tsan_runner
-    tests_of tsan | each tsan
-}
-# Fewer schedules than elsewhere: it takes twenty times as long.
-stage_valgrind() {
-    TEST_RUNNER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect --num-callers=30"
-    DBM_TEST_SCHEDULES=300
-    export TEST_RUNNER DBM_TEST_SCHEDULES
-    tests_of valgrind | each valgrind
-}
-stage_asan() {
-    find src -name '*.c' | sort | each room
-    ar rcs "$BUILD/split/libdbm.a" "$BUILD"/split/*.o 2>/dev/null
-    tests_of asan | each asan
-    rm -rf "$BUILD/split"
-    mkdir "$BUILD/split"
-}
-stage_portability() { for f in tests/portability/*.sh; do [ -f "$f" ] && echo "$f"; done | each script; }
-stage_lint() {
-    { echo src | each cppcheck; } &
-    cppcheck_pid=$!
-    find src -name '*.c' | sort | each tidy
-    wait "$cppcheck_pid"
-}
-# Stages of a script or two: those that are chosen run side by side, when the first one's turn has come, since none of them keeps all processors busy.
-SIDE="counts fuzz examples readme"
-side_scripts() {
-    if wants readme; then echo readme tests/readme.py; fi
-    if wants examples; then echo examples tests/examples.sh; fi
-    if wants counts; then echo counts tests/bench/counts.sh; fi
-    if wants fuzz; then for f in tests/fuzz/fuzz_*.c; do echo fuzz "$(basename "$f" .c)"; done; fi
-}
-stage_side() { side_scripts | xargs -P "$JOBS" -n 2 sh -c 'STAGE=$0 exec sh tests/run.sh .job script "$1"'; }
-
-# needs_servers STAGE: true when a test of it, a chosen one where names were given, wants the servers.
-needs_servers() {
-    case $1 in
-        unit | asan | tsan | valgrind) tests_of "$1" | xargs grep -l '^#include "servers/test_servers.h"' /dev/null ;;
-        portability) grep -l DBM_TEST_SERVERS tests/portability/*.sh ;;
-        examples) grep -l DBM_TEST_SERVERS tests/examples.sh ;;
-        counts) grep -l DBM_TEST_SERVERS tests/bench/counts.sh ;;
-        readme) grep -l DBM_TEST_SERVERS tests/readme.py ;;
-    esac | grep -q .
+# The name is the stage and the file.
+queue() {
+    all_jobs | while read -r line; do
+        name=${line#* * }
+        name=${name%% *}
+        name=${name#tests/}
+        echo "${line%% *}-$(echo "${name%.*}" | tr / -) $line"
+    done
 }
 
-start_servers() {
+nap() { sleep 0.2 2>/dev/null || sleep 1; }
+
+# may NEEDS ALONE...: whether a job can begin now.
+may() {
+    IFS=,
+    for word in $1; do
+        if [ "$word" != - ] && [ ! -e "$BUILD/ready/$word" ]; then
+            unset IFS
+            return 1
+        fi
+    done
+    unset IFS
+    shift
+    for word in "$@"; do
+        if [ "$word" != - ] && [ -e "$BUILD/held/$word" ]; then return 1; fi
+    done
+}
+
+# take: takes the first job of the queue that may begin: sets job_name, job_stage, job_kind, job_file and job_alone. False: none is left.
+take() {
+    while [ ! -e "$BUILD/stop" ]; do
+        until mkdir "$BUILD/lock" 2>/dev/null; do
+            if [ -e "$BUILD/stop" ]; then return 1; fi
+            nap
+        done
+        number=0 taken=
+        while read -r job_name job_stage job_kind job_file job_needs job_alone; do
+            number=$((number + 1))
+            if may "$job_needs" $job_alone; then
+                taken=1
+                break
+            fi
+        done <"$BUILD/queue"
+        if [ -n "$taken" ]; then
+            sed "${number}d" "$BUILD/queue" >"$BUILD/queue.new" && mv "$BUILD/queue.new" "$BUILD/queue"
+            for word in $job_alone; do : >"$BUILD/held/$word"; done
+        fi
+        rmdir "$BUILD/lock"
+        if [ -n "$taken" ]; then return 0; fi
+        if [ "$number" -eq 0 ]; then return 1; fi
+        nap
+    done
+    return 1
+}
+
+worker() {
+    while take; do
+        began=$(date +%s)
+        sh tests/run.sh .job "$job_name" "$job_stage" "$job_kind" "$job_file" </dev/null
+        if [ "$job_kind" = library ]; then : >"$BUILD/ready/$job_file"; fi
+        for word in $job_alone; do rm -f "$BUILD/held/$word"; done
+        echo "$began $(date +%s)" >"$BUILD/over/$job_name"
+    done
+}
+
+queue >"$BUILD/queue"
+cp "$BUILD/queue" "$BUILD/todo"
+
+# What has to be there, made beside the first jobs.
+begin() {
+    install_tools
+    grep -q ',servers ' "$BUILD/todo" || exit 0
+    # They run as users of their own, who have to come through; nobody can list what is in it.
+    chmod a+x "$BUILD"
     # A signal for the whole group must not part the run from servers that are just being started; all.sh hears it too, and ends them.
     trap : HUP INT TERM
-    sh tests/servers/all.sh install && sh tests/servers/all.sh start "$BUILD/servers"
+    sh tests/servers/all.sh install && sh tests/servers/all.sh start "$BUILD/servers" || fatal "the servers for the tests did not start"
+    : >"$BUILD/ready/servers"
+}
+begin &
+begin_pid=$!
+for number in $(seq "$JOBS"); do
+    worker &
+    workers="$workers $!"
+done
+wait "$begin_pid" || exit 1
+begin_pid=
+
+# is_over STAGE: all its jobs are through. A job that nobody is left to run has failed.
+is_over() {
+    while read -r is_name is_stage _; do
+        if [ "$is_stage" != "$1" ] || [ -e "$BUILD/over/$is_name" ]; then continue; fi
+        if still_running; then return 1; fi
+        echo "*** it did not run to its end" >>"$BUILD/logs/$is_name"
+        echo "0 1" >"$BUILD/results/$is_name"
+    done <"$BUILD/todo"
 }
 
+passed=0 failed=0
 for stage in $chosen; do
-    if needs_servers "$stage"; then
-        # They run as users of their own, who have to come through; nobody can list what is in it.
-        chmod a+x "$BUILD"
-        start_servers &
-        stage_pid=$!
-        wait "$stage_pid" || fatal "the servers for the tests did not start"
-        stage_pid=
-        . "$BUILD/servers/env"
-        break
-    fi
-done
-
-passed=0 failed=0 side_started=
-for stage in $chosen; do
-    started=$(date +%s) work=stage_$stage
-    case " $SIDE " in *" $stage "*) work=stage_side ;; esac
-    if [ "$work" = stage_side ] && [ -n "$side_started" ]; then
-        started=$side_started
-    else
-        if [ "$work" = stage_side ]; then side_started=$started; fi
-        # In the background, because a shell that waits in the foreground does not hear that it shall stop.
-        "$work" &
-        stage_pid=$!
-        wait "$stage_pid"
-        stage_pid=
-        ended=$(date +%s)
-    fi
+    until is_over "$stage"; do sleep 1; done
     stage_passed=0 stage_failed=0
     for result in "$BUILD/results/$stage"-*; do
         [ -f "$result" ] || continue
@@ -493,7 +622,8 @@ for stage in $chosen; do
         fi
     done
     passed=$((passed + stage_passed)) failed=$((failed + stage_failed))
-    printf '%-12s %5d passed %5d failed %5d s\n' "$stage" "$stage_passed" "$stage_failed" "$((ended - started))"
+    printf '%-12s %5d passed %5d failed %5d s\n' "$stage" "$stage_passed" "$stage_failed" "$(cat "$BUILD/over/$stage"-* 2>/dev/null | awk '
+        NR == 1 || $1 < first { first = $1 } $2 > last { last = $2 } END { print last - first }')"
 done
 if [ "$((passed + failed))" -eq 0 ]; then failed=1; fi
 echo "$passed passed, $failed failed"

@@ -94,7 +94,6 @@ typedef struct dbm__running {
 DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
 DBM__FN int64_t dbm__running_until(dbm__running *r);
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
-DBM__FN void dbm__running_told(dbm__running *r); /* dbm_cancel has told the server to stop it: the answer has a second, and a second word might hit what comes next */
 DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */

@@ -139,12 +139,6 @@ DBM__FN int64_t dbm__running_until(dbm__running *r) {
     return until;
 }
 
-DBM__FN void dbm__running_told(dbm__running *r) {
-    if (r->phase != DBM__RUNNING || !r->cancellable) return;
-    r->phase = DBM__STOPPED;
-    r->limit_us = dbm__now(r->c->db->host) + 1000000;
-}
-
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
     if (heard == DBM_E_TIMEOUT) {
         int64_t now = dbm__now(r->c->db->host);

@@ -207,8 +207,7 @@ DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, in
 
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
     dbm_tls tls = db->settings->config.tls;
-    if (tls != DBM_TLS_DEFAULT) return tls;
-    return local ? DBM_TLS_OFF : DBM_TLS_PREFER;
+    return tls != DBM_TLS_DEFAULT ? tls : local ? DBM_TLS_OFF : DBM_TLS_PREFER;
 }
 
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
@@ -223,8 +222,7 @@ DBM__FN void dbm__credentials_drop(dbm_connection *c) {
         dbm__wipe(c->password, strlen(c->password));
         dbm__free(c->db->host, c->password);
     }
-    c->user = NULL;
-    c->password = NULL;
+    c->user = c->password = NULL;
 }
 
 DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out) {
@@ -234,8 +232,7 @@ DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *
     out->user = settings->url.user;
     out->password = settings->url.password;
     if (settings->config.credentials == NULL) return DBM_OK;
-    got.user = NULL;
-    got.password = NULL;
+    got.user = got.password = NULL;
     st = settings->config.credentials(settings->config.credentials_ud, &got);
     if (st != DBM_OK) return dbm_adapter_fail(c, st, NULL, 0, "the credential callback of this database failed");
     dbm__credentials_drop(c);

@@ -986,6 +986,7 @@ static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     }
     while (q->rc == 0 && mysql_more_results(q->my)) {
         DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
+        s->rebind = true; /* the library has made room for other columns, and may have lost where the first ones go */
         if (q->rc == 0 && mysql_stmt_field_count(q->stmt) != 0) DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
     }
     dbm__mysql_result_over(q, s);

@@ -225,6 +225,7 @@ typedef struct dbm__pg {
     bool failed_tx;          /* the server accepts nothing but its end */
     bool local;              /* the operation was over when it began */
     bool fresh;              /* nothing can have arrived since libpq was last asked */
+    bool dry;                /* the last read of the short way left nothing to be read */
     bool armed;              /* the command at the head comes by single rows */
     bool piped;              /* what is in `sent` goes through the pipeline */
     bool tls;
@@ -526,11 +527,9 @@ DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
     return dbm__pg_put_era(at + 3, &c, block);
 }
 
-DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
-
 /* Whether the server could take it at all. */
 DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
-    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
+    if (!dbm__is_text(v->type)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
     if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
     if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
     return dbm__adapter_say(q->c, DBM_E_RANGE, "22021", 0, "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
@@ -557,7 +556,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         dbm_status st;
-        if (!dbm__pg_is_bytes(v)) continue;
+        if (!dbm__is_text(v->type)) continue;
         st = dbm__pg_check(q, v, i);
         if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
@@ -1080,8 +1079,7 @@ static bool dbm__pg_rows(dbm__pg *q, dbm__pg_statement *s, int mode, int64_t *af
         s->binary_rows = PQbinaryTuples(res) != 0;
     } else if (s->cursor != 0) { /* an empty FETCH: the row in hand is gone */
         dbm__pg_row_moves(s);
-        s->row = 0;
-        s->rows = 0;
+        s->row = s->rows = 0;
         PQclear(res);
         return false;
     } else {
@@ -1106,8 +1104,7 @@ static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
     res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
     if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
     dbm__pg_res(q->main, res);
-    q->main->binary_rows = true;
-    q->main->copying = true;
+    q->main->binary_rows = q->main->copying = true;
 }
 
 /* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
@@ -1754,6 +1751,7 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
             return DBM__PG_DEAD;
         }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
+        q->dry = got < in->size - in->end;
         if (DBM__UNLIKELY(st != DBM_OK)) {
             if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
             (void)PQconsumeInput(q->conn); /* so that libpq knows, too */
@@ -2494,7 +2492,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
     to = e->values + (size_t)e->rows * (size_t)e->columns;
     from = e->size;
     for (i = 0; i < e->columns; i++) {
-        size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
+        size_t size = dbm__is_text(values[i].type) ? values[i].as.text.size : 0;
         dbm_status st = dbm__pg_check(q, &values[i], i);
         to[i] = values[i];
         if (st == DBM_OK && !dbm__pg_grow(q->owner, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
@@ -2503,7 +2501,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
             op->bulk->failed_column = i;
             return st;
         }
-        if (!dbm__pg_is_bytes(&values[i])) continue;
+        if (!dbm__is_text(values[i].type)) continue;
         if (size != 0) memcpy(e->texts + e->size, values[i].as.text.data, size);
         to[i].as.text.data = (const char *)(uintptr_t)e->size;
         e->size += size;
@@ -2528,7 +2526,7 @@ static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     op.value_count = e->columns;
     for (i = 0; i < e->columns; i++) {
         values[i] = e->values[row * (size_t)e->columns + (size_t)i];
-        if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data;
+        if (dbm__is_text(values[i].type)) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data;
     }
     if (dbm__pg_encode(q, &op) != DBM_OK) {
         q->no_memory = true;
@@ -2635,7 +2633,7 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 static void dbm__pg_drain(dbm__pg *q, int before) {
     q->before = before;
     if (q->unsynced) dbm__pg_go(q);
-    q->fresh = false; /* answers may be there */
+    q->fresh = before == DBM__PG_REPLY && q->ours && q->dry; /* else answers may be there */
 }
 
 /* What the oldest one of those has to say that were queued to be received. False: there is none. */
@@ -3415,6 +3413,7 @@ static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
         q->killed = true;
         if (op->stop) dbm__store(&q->cancelled, 1);
         dbm__pg_kill_begin(q, &q->kill);
+        if (op->kind == DBM_OP_RECEIVE) q->kill.until_us += 9 * DBM__PG_CANCEL_US; /* there are others on the connection */
     }
     want = dbm__pg_kill_step(q, &q->kill);
     q->ended = step == DBM_STEP_DONE && want != DBM_STEP_DONE;
@@ -3660,8 +3659,7 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     if (s->rows == 0) return 0;
     memset(&look, 0, sizeof look);
     look.result = s;
-    if (s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
-    return v.as.integer;
+    return s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT ? DBM_LAST_ID_UNKNOWN : v.as.integer;
 }
 
 /* ---- connections ---------------------------------------------------------------------------------------------------- */

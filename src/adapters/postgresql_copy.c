@@ -271,8 +271,7 @@ static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__wh
         bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
         n++;
     }
-    if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
-    return dbm__pg_put_bytes(k, (const char *)bytes, 16, why);
+    return n != 32 || i != size ? dbm__pg_wrong(why, "is not a UUID") : dbm__pg_put_bytes(k, (const char *)bytes, 16, why);
 }
 
 /* Bytes as they are, or a text in one of the forms that bytea shows them in. */

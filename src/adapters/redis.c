@@ -934,8 +934,7 @@ static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t si
     dbm__hush_begin(&hush, true);
     rc = redisBufferWrite(r->context, &done);
     dbm__hush_end(&hush);
-    if (rc != REDIS_OK) return DBM_E_LOST;
-    return done ? DBM_OK : DBM_E_TIMEOUT;
+    return rc != REDIS_OK ? DBM_E_LOST : done ? DBM_OK : DBM_E_TIMEOUT;
 }
 
 static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
@@ -1302,10 +1301,13 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
     r->raw_at = r->raw_size = r->scanned = 0;
     if (!fed) return dbm__redis_garbage(r);
     if (got == NULL) return DBM_DONE;
-    if (r->reader->pos != r->reader->len) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    r->raw_size = r->reader->len - r->reader->pos; /* no more than was fed last */
+    memcpy(r->raw, r->reader->buf + r->reader->pos, r->raw_size);
+    r->reader->pos = r->reader->len;
     s = *dbm__redis_in_line(r, 0);
     r->line_count = r->unanswered = 0;
     r->straight = false;
+    if (!dbm__redis_scan(r)) dbm_adapter_broken(r->connection); /* pushes, or bytes that nobody asked for */
     dbm__redis_line_empty(r);
     dbm__redis_learn(r, s.command, s.wanted, true, false);
     return dbm__redis_answer(r, op, &s);

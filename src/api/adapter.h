@@ -38,8 +38,8 @@ enum {
                                    * pipeline, and the results stay to be received, but SYNC, RESET and the connection's end drop them. Outside of a transaction
                                    * one that is `alone`, or writes, stands and fails alone; in one, and among those that share (between two operations that
                                    * wait), the first that fails takes those behind it along, whose RECEIVE answers DBM_E_ROLLED_BACK. More rows than
-                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one. The same for
-                                   * COMMAND. What can't go into the pipeline just now, makes others wait or changes the connection: DBM_E_UNSUPPORTED at once,
+                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one, of which nothing
+                                   * is done and whose RECEIVE answers DBM_E_CANCELLED. The same for COMMAND. What can't go into the pipeline just now, makes others wait or changes the connection: DBM_E_UNSUPPORTED at once,
                                    * and nothing was done */
 };
 

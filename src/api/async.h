@@ -31,15 +31,20 @@
  * Calls on a database: dbm_async_exec(db, sql, ...), dbm_async_query, _query_one, dbm_async_redis_command and their forms with v and _cb take a dbm_database * in
  * the place of &s, where a loop runs (in a task, a callback, dbm_loop_post()); elsewhere dbm_async_on(loop, db), which lives as long as the loop. Each is a session in
  * autocommit of its own: no order among them, and no failure of one is another's. Many share a connection, which is out of the pool while calls wait or are under way.
- * One that waits for a connection for longer than pool_timeout fails as a session would.
- * The row of dbm_async_query_one() lives until fn returns or the task waits again. Rows of dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(),
- * or the end of the task. A cancelled call ends at once; what a server does for others is not cancelled: E_CANCELLED is then not done or only read, E_IN_DOUBT a write
- * that had been sent. So is a write whose connection broke; what reads is sent once more. What waits at the server (BLPOP) or changes the connection (SET) goes alone.
+ * One that waits for a connection for longer than pool_timeout fails as a session would. Answers that come one by one over several connections may be told together, each
+ * within a millisecond.
+ * The row of dbm_async_query_one() lives until fn returns or the task waits again, and holds up no other call (one of more than 32 columns may). Rows of
+ * dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(), or the end of the task.
+ * A cancelled call ends at once: E_CANCELLED, not done or only read; E_IN_DOUBT, a write that had been sent. So is a write whose connection broke; what reads is sent once
+ * more (a SELECT whose function writes, too). PostgreSQL is told to stop a cancelled one when it has its turn, so that those behind it need not wait; what is stopped in its
+ * place, when that comes late, is undone and sent once more. (On a session, in autocommit, the call behind a cancelled one may be stopped so, and is E_CANCELLED.) What waits at
+ * the server (BLPOP), changes the connection (SET) or is neither query nor INSERT, UPDATE, DELETE (on PostgreSQL: CALL, CREATE) goes alone.
  * Where the adapter can (PostgreSQL with libpq 14, Redis), what became ready in one turn of the loop, on a session or a database, leaves in one send. On a session
  * each such row of dbm_async_query_one() lives until the first call that is made after it was told, and dbm_affected() is that of the call that is told; in a transaction those behind
  * a failure fail as it does; in autocommit they may have been sent, and each has its own outcome.
  * Calls that wait (dbm_exec() and its like) work on a session, and block the loop; while an asynchronous one is under way they are E_MISUSE, and dbm_session_end() always.
- * Where the adapter has no start and step (SQLite, MongoDB, MySQL with Oracle's client), the calls of a session run on a worker thread of the loop, one at a time.
+ * Where the adapter has no start and step (SQLite, MongoDB, MySQL with Oracle's client, which sends only texts without blocking, and those give other values), the calls of a
+ * session run on a worker thread of the loop, one at a time. MariaDB's client blocks the loop in TLS handshakes, connect_timeout at most (measured: MySQL in the manual).
  * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
  *           dbm_async_query_one() found lives until the next call on the session.
  * Errors    as those of the calls without async; E_CANCELLED: the task was cancelled, and the session with it; E_CLOSED: so was the loop. NULL, whose await

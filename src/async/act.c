@@ -15,7 +15,7 @@ static bool dbm__async_recall(dbm__async *a, dbm__request *r);
 
 /* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
 static void dbm__request_shows(const dbm__request *r) {
-    if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
+    if (r->gen == 0 || r->line != NULL || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, nobody's to ask for, or its session has ended */
     r->side->work->affected = r->affected;
     r->side->work->last_id = r->last_id;
 }
@@ -196,6 +196,7 @@ static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     if (a->line != NULL) {
         if (a->served < DBM__SHARE_SERVED) a->served++;
         r->gen = a->work->gen;
+        if (r->row == &a->work->one.row && !r->act.done && !(a->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) r->row = dbm__row_copy(r->row, r->site); /* so that others can have the connection */
         if (r->row != NULL) r->row->lent_to = r->act.done ? (const void *)a->work : r;
     }
     dbm__request_done(r, st);
@@ -258,6 +259,8 @@ static void dbm__async_ended(dbm_loop *loop, dbm__request *r) {
 static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
     dbm__work *w = a->work;
     dbm_session s;
+    if (a->renews && w->top->sticky == DBM_OK && dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, r->site);
+    a->renews = false;
     s.slot = w;
     s.gen = dbm__load32(&w->gen);
     s.step = 0;
@@ -375,11 +378,7 @@ static void dbm__async_look(void *ud) {
     dbm__async *a;
     int i;
     for (i = 0; i < 2; i++)
-        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) {
-            if (!a->waits || dbm__load(&a->work->cancelled) == 0) continue;
-            dbm__running_told(&a->running);
-            dbm__flow_cancel(a);
-        }
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
     dbm__turns_look(ud);
 }
 
@@ -447,7 +446,7 @@ static void dbm__async_ran(dbm__worked *worked) {
 /* No worker was free so far for a call that is cancelled, or late. */
 static bool dbm__async_recall(dbm__async *a, dbm__request *r) {
     dbm__turns *turns = a->turns;
-    if (!a->on || r->worked.run != dbm__async_worker || !dbm__loop_work_recall(a->loop, &r->worked)) return false;
+    if (!a->on || r->worked.run != dbm__async_worker || (r->kind == DBM__ASYNC_BULK_BEGIN && r->bulk != NULL) || !dbm__loop_work_recall(a->loop, &r->worked)) return false;
     if (turns != NULL && turns->patient == a) turns->patient = NULL;
     dbm__loop_unwatch(a->loop, &a->watch);
     a->on = a->late = false;
@@ -540,8 +539,20 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
     if (a->turned) {
         a->late = true;
         dbm__turn_forego(a);
-    } else if (a->waits) {
+    } else if (dbm__load(&a->side.waits) != 0) {
+        dbm__line *h = a->line;
+        dbm__async *other, *next;
+        if (h != NULL && a->gathers_us != 0 && heard == DBM_E_TIMEOUT) {
+            h->lead = a;
+            heard = DBM_OK;
+        }
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
+        for (other = h != NULL ? h->carriers : NULL; other != NULL; other = next) {
+            next = other->next_carrier;
+            if (other == a || other->gathers_us == 0 || dbm__load(&other->side.waits) == 0) continue;
+            dbm__loop_unwatch(loop, &other->watch);
+            if (dbm__flow_heard(other, DBM_OK)) dbm__async_go(other);
+        }
     } else if (a->on && r->worked.run == dbm__async_worker) {
         (void)dbm__async_recall(a, r); /* else a worker has it, and looks at the clock */
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
@@ -606,6 +617,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
     while (!a->put_off && (a->batches || a->first != NULL)) {
         dbm__request *r = a->first;
         dbm_status st;
+        bool half = r != NULL && r->kind == DBM__ASYNC_BULK_BEGIN && r->bulk != NULL && !a->on; /* the worker goes on with it, or drops it */
         if (a->line != NULL && !a->on && !a->batches) {
             if (dbm__async_shows(a) || dbm__async_spent(a)) { /* a row may be looked at for long */
                 a->first = NULL;
@@ -639,23 +651,28 @@ DBM__FN void dbm__async_go(dbm__async *a) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
             st = a->work->top->sticky != DBM_OK ? dbm__level_again(a->work->top) : dbm__work_fail(a->work, r->site);
-        } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
+        } else if (!a->on && !half && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN || dbm__bulk_blocks(a, r)) {
             int64_t until;
             if (a->on || a->turned) return;
+            if (a->pipes && !r->alone) { /* those of a batch before it are told first, of what a session shows */
+                r->alone = true;
+                dbm__async_put_off(a);
+                break;
+            }
             if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late && dbm__load(&a->work->cancelled) == 0) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
                 dbm__turns_next(a->turns);
                 return;
             }
-            until = dbm__request_stops(r) ? a->work->top->deadline_us : INT64_MAX; /* the session is a worker's from here on */
+            until = dbm__request_stops(r) && !half ? a->work->top->deadline_us : INT64_MAX; /* the session is a worker's from here on */
             a->on = true;
             r->turns = a->turns;
             r->patient = a->turns != NULL && a->turns->patient == a;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
-            if (dbm__async_work(a, r, r->patient || a->late || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) {
+            if (dbm__async_work(a, r, r->patient || a->late || half || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) {
                 if (until != INT64_MAX) dbm__loop_watch(a->loop, &a->watch, -1, 0, until);
                 return;
             }
@@ -685,6 +702,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
 /* Nothing comes after it. */
 DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
     a->end = NULL;
+    dbm__store32(&a->open, 0);
     r->writes = commit;
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
@@ -762,14 +780,17 @@ DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *tas
     a->turned = a->late = a->limited = false;
     a->loop = loop;
     a->end = end;
+    dbm__store32(&a->open, w->base.gen);
     a->first = a->last = a->ending = a->sent = NULL;
     a->last_sent = &a->sent;
     a->sent_count = a->served = 0;
-    a->on = a->waits = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
+    a->gathers_us = 0;
+    a->on = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
     a->line = NULL;
     a->db = w->db;
     a->at = 0;
     a->fd = -1;
+    dbm__store(&a->side.waits, 0);
     a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     a->pipes = w->db->replies && !a->blocks;

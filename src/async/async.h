@@ -40,7 +40,7 @@ enum { DBM__WATCH_NONE = -1, DBM__WATCH_DUE = -2 };
  * them by themselves). */
 enum { DBM__WATCH_NEW = 8 };
 DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
-DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
+DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both, 0: fd is not to wake the loop meanwhile; until INT64_MAX: for ever */
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
 /* Before a driver closes a descriptor, the loop forgets it. Nobody may be waiting for it. */
 DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);

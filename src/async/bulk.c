@@ -29,7 +29,9 @@ DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s) {
     if (r->kind == DBM__ASYNC_BULK_ABANDON) return dbm_bulk_abandon(r->bulk);
     if (r->bulk == NULL) return dbm__bulk_begin(s, &r->bulk, r->values[1].as.text.data, r->values[2].as.text.data, (const dbm_bulk_options *)(const void *)r->values[0].as.text.data, r->site);
     st = dbm__bulk_inserts(r->bulk, DBM_E_UNSUPPORTED); /* the adapter was asked on the loop */
-    return st == DBM_OK ? DBM_OK : dbm__bulk_close(r->bulk, dbm__bulk_row_failed(r->bulk, -1, st));
+    if (st != DBM_OK) return dbm__bulk_close(r->bulk, dbm__bulk_row_failed(r->bulk, -1, st));
+    st = dbm__bulk_bad(r->bulk); /* cancelled meanwhile */
+    return st == DBM_OK ? DBM_OK : dbm__bulk_close(r->bulk, st);
 }
 
 DBM__DEF dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {

@@ -38,7 +38,7 @@ DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site
     }
     a = (dbm__async *)(void *)w->side;
     runs = a != NULL && dbm__load(&a->side.runner) == dbm__thread_number() && dbm__self()->loop != a->loop; /* this is a worker, and the queue is the loop's */
-    if (a == NULL || runs || a->end == NULL || a->side.gen != w->base.gen) {
+    if (a == NULL || runs || dbm__load32(&a->open) != s->gen) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, runs ? "a call of dbm_async_... inside of dbm_async_run, where calls wait: use dbm_exec and its like"
                   : "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL;

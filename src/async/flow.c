@@ -17,15 +17,25 @@ enum {
 
 /* ---- one operation ------------------------------------------------------------------------------------------------------- */
 
+/* Answers of a batch on a carrier come one by one, and each would cost a switch to this thread and back. One carrier of a line that has heard something leads: it is
+ * watched, and when it is told anything the others look what they have. What has come is looked at within DBM__GATHER_US, and then the one whose time it was leads. */
 static void dbm__flow_watch(dbm__async *a) {
-    a->waits = true;
-    dbm__side_watch(a, a->op->fd, (int)a->running.want & DBM_STEP_BOTH, dbm__running_until(&a->running));
+    int want = (int)a->running.want & DBM_STEP_BOTH;
+    int64_t until_us = dbm__running_until(&a->running);
+    dbm__line *h = a->op->kind == DBM_OP_RECEIVE && want == DBM_STEP_READ && !a->unheard && a->sent_count > 1 ? a->line : NULL;
+    dbm__store(&a->side.waits, 1);
+    if (h != NULL && h->lead == NULL) h->lead = a;
+    if (h == NULL || h->lead == a) a->gathers_us = 0;
+    else if (a->gathers_us == 0) a->gathers_us = dbm__now(a->work->db->host) + DBM__GATHER_US;
+    if (a->gathers_us != 0 && a->gathers_us < until_us) until_us = a->gathers_us;
+    dbm__side_watch(a, a->op->fd, a->gathers_us != 0 ? 0 : want, until_us);
 }
 
 /* True: it has ended, with a->rc. */
 static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
     if (a->running.want == DBM_STEP_DONE) {
+        dbm__store(&a->side.waits, 0);
         a->rc = dbm__op_end(c, a->op, a->op->status);
         return true;
     }
@@ -35,7 +45,6 @@ static bool dbm__flow_on(dbm__async *a) {
 }
 
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
-    a->waits = false;
     if (a->work->slot.connection.reported) dbm__self()->last = a->reported;
     dbm__running_heard(&a->running, heard);
     return dbm__flow_on(a);
@@ -75,10 +84,20 @@ static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
 static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
-    if (!a->waits) return;
+    if (dbm__load(&a->side.waits) == 0) return;
     if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
+}
+
+/* Nobody waits any more for the call whose answer is waited for, of those on a database that share the connection: the server is told to stop it. What it stops in its
+ * place, when it hears of that late, is one of the same batch, all of which stand alone: that one is not done, and goes again. */
+DBM__FN void dbm__batch_stop(dbm__async *a) {
+    if (dbm__load(&a->side.waits) == 0 || a->op->kind != DBM_OP_RECEIVE || a->op->stop || !(a->db->adapter->flags & DBM_ADAPTER_STOPS)) return;
+    a->stops = a->op->stop = true;
+    a->op->wake_us = 0;
+    dbm__loop_unwatch(a->loop, &a->watch);
+    dbm__flow_watch(a);
 }
 
 /* ---- parts ----------------------------------------------------------------------------------------------------------------- */
@@ -670,7 +689,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_RENEWED:
             a->rc = dbm__reconnect_end(&w->slot);
-            dbm__store(&w->committing, 0);
+            dbm__store_release(&w->committing, 0);
             a->at = a->after;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
             a->at = DBM__AT_FAILED;
@@ -760,6 +779,11 @@ DBM__FN bool dbm__flow(dbm__async *a) {
  * write. What it holds is little enough for one send. */
 
 enum { DBM__BATCH_CALLS = 128, DBM__BATCH_BYTES = 16000 };
+
+/* What the server may be told to stop in the place of another's call is done wholly or not at all: CALL may commit in between. */
+static bool dbm__batch_whole(const dbm__async *a, const dbm__entry *e) {
+    return !a->side.apart || !(a->db->adapter->flags & DBM_ADAPTER_STOPS) || e->verb == DBM__VERB_READ || e->verb == DBM__VERB_WRITE;
+}
 
 static bool dbm__batch_kind(const dbm__request *r) {
     return r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND && r->kind != DBM__ASYNC_QUERY && !r->alone && !r->act.stopped && !r->act.done
@@ -855,16 +879,19 @@ static void dbm__batch_lost(dbm__async *a, dbm_status st) {
     for (r = a->sent; r != NULL; r = r->next) writes = writes || r->writes;
     all = !a->side.apart && a->unheard && dbm__may_replace(a->work, st, a->was_clean, writes);
     while (a->sent != NULL) {
+        dbm_status own;
         r = dbm__batch_pop(a);
-        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && r->status == DBM_OK && !r->act.done)) {
+        own = r->status != DBM_OK ? dbm__error_kept(a->work->db->host, r->error, r->status) : DBM_OK; /* why it was not sent */
+        r->error = NULL;
+        r->status = DBM_OK;
+        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && own == DBM_OK && !r->act.done)) {
             r->again = true;
             *last = r;
             last = &r->next;
             continue;
         }
-        dbm__self()->last = kept;
-        if (r->status == DBM_OK) dbm__batch_failed(a, r, st, r->writes);
-        else dbm__batch_failed(a, r, dbm__error_kept(a->work->db->host, r->error, r->status), false);
+        if (own == DBM_OK) dbm__self()->last = kept;
+        dbm__batch_failed(a, r, own == DBM_OK ? st : own, own == DBM_OK && r->writes);
     }
     if (again == NULL) return;
     if (all) again->alone = a->renews = true;
@@ -881,6 +908,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
         case DBM__AT_START:
             a->was_clean = !w->in_transaction;
             a->unheard = true;
+            a->stops = false;
             a->sent_size = 0;
             a->last_undone = &a->undone;
             a->at = DBM__AT_PUT;
@@ -908,7 +936,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             /* fall through */
         case DBM__AT_PUT_FOUND:
             if (a->entry != NULL) r->writes = a->entry->prepared.writes;
-            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
+            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || !dbm__batch_whole(a, a->entry) || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
             a->at = DBM__AT_PUT_BEGUN;
             if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) DBM__RUN(dbm__flow_begin_op(a), DBM__AT_PUT_BEGUN);
             break;
@@ -948,6 +976,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
 
         case DBM__AT_RECEIVE:
             if (r == NULL) {
+                if (a->line != NULL && a->line->lead == a) a->line->lead = NULL; /* one of those that look now will */
                 if (a->last_undone != &a->undone) dbm__side_back(a, a->undone, a->last_undone);
                 a->at = DBM__AT_START;
                 return true;
@@ -969,10 +998,14 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             op->prepared = r->entry != NULL ? &r->entry->prepared : NULL;
             op->one_row = r->kind == DBM__ASYNC_ONE;
             op->row_buffer = w->db->settings->config.row_buffer;
-            DBM__RUN(op, DBM__AT_RECEIVED);
+            if (!dbm__flow_run(a, op, DBM__AT_RECEIVED)) {
+                if (r->act.done) dbm__batch_stop(a);
+                return false;
+            }
             break;
         default: /* RECEIVED */
             a->at = DBM__AT_RECEIVE;
+            a->gathers_us = 0;
             if (a->rc == DBM_DONE) {
                 c->broken = true;
                 a->rc = dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, r->site, "the connection is out of step: there is no answer to this call");
@@ -980,7 +1013,8 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             if (a->rc != DBM_OK && a->rows != NULL) dbm__rows_spare(w, a->rows);
             if (a->rc == DBM_OK) dbm__batch_got(a, a->op);
             else if (c->broken) dbm__batch_lost(a, a->rc);
-            else if (a->op->undone && !r->again && !r->act.done) { /* a stale plan, or it stood behind one that failed: it goes again, by itself */
+            else if (((a->op->undone && !r->again) || (a->stops && (a->rc == DBM_E_CANCELLED || a->rc == DBM_E_TIMEOUT))) && !r->act.done) {
+                /* a stale plan, or it stood behind one that failed, or was stopped in the place of another one: it goes again, by itself */
                 *a->last_undone = dbm__batch_pop(a);
                 a->last_undone = &r->next;
                 r->again = r->alone = true;

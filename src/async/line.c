@@ -164,8 +164,9 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
     dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
     if (st == DBM_OK) st = dbm__beginning_late(b);
-    if (st != DBM_OK && a->end != NULL && a->side.gen == b->out->gen) { /* else the loop's end, or its task's, has ended it */
+    if (st != DBM_OK && dbm__load32(&a->open) == b->out->gen) { /* else the loop's end, or its task's, has ended it */
         dbm_error_info kept = dbm__self()->last;
+        a->work->base.status = NULL; /* it is said below, and whose it is may go when that was told */
         dbm__async_end(a, a->end, NULL, false, true);
         dbm__self()->last = kept;
     }

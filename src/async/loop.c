@@ -415,6 +415,9 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
         if ((want & DBM__WATCH_NEW) || f->serial != w->serial) f->anew = true;
         f->serial = w->serial;
         if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
+    } else if (w->want == 0 && (f = dbm__fd_find(loop, fd)) != NULL && f->told != 0) {
+        f->drop = true;
+        dbm__fd_changed(loop, fd, f);
     }
     dbm__loop_ask(loop, false);
 }
@@ -493,16 +496,21 @@ static void dbm__loop_work_off(dbm_loop *loop) {
     if (dbm__workers_here(loop)) dbm__workers_run_one(loop);
 }
 
-/* What was kept for now, then the system is told. */
+/* What was kept for now, then the system is told. Once more for what came of it: a connection that goes back here begins its next session, whose first call leaves. */
 static void dbm__loop_end_turn(dbm_loop *loop) {
-    dbm__job *job = loop->at_end, *next;
-    loop->at_end = NULL;
-    loop->last_at_end = &loop->at_end;
-    for (; job != NULL && !dbm__loop_forked(loop); job = next) {
-        next = job->next;
-        job->run(job);
+    int rounds;
+    for (rounds = 0; rounds < 2; rounds++) {
+        dbm__job *job = loop->at_end, *next;
+        loop->at_end = NULL;
+        loop->last_at_end = &loop->at_end;
+        for (; job != NULL && !dbm__loop_forked(loop); job = next) {
+            next = job->next;
+            job->run(job);
+        }
+        dbm__loop_run_jobs(loop);
+        dbm__loop_take_posts(loop);
+        dbm__loop_run_jobs(loop);
     }
-    dbm__loop_run_jobs(loop);
     if (!dbm__loop_forked(loop)) dbm__loop_tell_changes(loop); /* what is registered is shared with the parent */
     loop->forgot = false;
 }
@@ -914,6 +922,8 @@ static void dbm__loop_end(dbm_loop *loop) {
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN);
         }
         for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
+        dbm__loop_take_posts(loop); /* a poster's that was slower than all this */
+        dbm__loop_run_jobs(loop);
     }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop);

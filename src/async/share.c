@@ -36,7 +36,7 @@ DBM__FN void dbm__share_untold(dbm__request *r) {
 
 /* A call ends now, though its answer may be to come. False: it is the one that its carrier runs, alone. */
 DBM__FN bool dbm__share_stop(dbm__request *r) {
-    const dbm__async *a = r->side;
+    dbm__async *a = r->side;
     dbm__line *h = r->line;
     bool sent = r->gen != 0 && r->status == DBM_OK;
     if (a->work != NULL && a->first == r && (a->on || a->turned)) return false;
@@ -44,6 +44,7 @@ DBM__FN bool dbm__share_stop(dbm__request *r) {
     if (sent && r->writes) dbm__add(&h->by.db->pool->in_doubt, 1);
     dbm__act_done(&r->act, dbm__fail(sent && r->writes ? DBM_E_IN_DOUBT : DBM_E_CANCELLED, DBM_STAGE_STATEMENT, h->by.db->name, r->site, "the call was cancelled %s",
                                      !sent ? "before it was sent" : r->writes ? "after it was sent, so it may be done or not" : "before it was answered"));
+    if (a->sent == r) dbm__batch_stop(a);
     return true;
 }
 
@@ -54,6 +55,7 @@ DBM__FN void dbm__share_left(dbm__async *a) {
     if (p == NULL) return;
     while (*p != a) p = &(*p)->next_carrier;
     *p = a->next_carrier;
+    if (h->lead == a) h->lead = NULL;
     a->line = NULL;
     dbm__loop_release(h->loop);
     dbm__async_put_off(&h->front);
@@ -97,10 +99,18 @@ static void dbm__share_take(dbm__line *h, dbm__async *a, int most) {
     dbm__async_go(a);
 }
 
+/* Calls that were late are counted, each once; a carrier that was wanted for them beside others is none. */
+static void dbm__share_late_one(dbm__line *h, uint64_t more) {
+    dbm__lock_take(&h->by.db->pool->lock);
+    h->by.db->pool->stats.timeouts += more;
+    dbm__lock_give(&h->by.db->pool->lock);
+}
+
 /* A carrier can't be had: unless there is another one, the calls that wanted it fail as it does. */
 static void dbm__carrier_failed(dbm__line *h, dbm_status st) {
     dbm_error_info kept = dbm__self()->last;
     dbm__request *r;
+    if (st == DBM_E_POOL_TIMEOUT && h->carriers != NULL) dbm__share_late_one(h, (uint64_t)0 - 1u);
     while (h->carriers == NULL && h->front.first != NULL && h->front.first->began_us <= h->began_us && (r = dbm__share_pop(h)) != NULL) {
         dbm__self()->last = kept;
         dbm__copy_cut(dbm__self()->last.site, sizeof kept.site, r->site);
@@ -146,6 +156,7 @@ static void dbm__share_late(dbm__line *h) {
     dbm__request *r;
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
+        dbm__share_late_one(h, 1);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site));
     }
 }
@@ -153,22 +164,24 @@ static void dbm__share_late(dbm__line *h) {
 DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
     dbm__async *a, *next;
-    int idle = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0); /* and what may come to be */
-    for (a = h->carriers; a != NULL; a = a->next_carrier) if (dbm__carrier_free(a)) idle++;
+    const dbm__request *r;
+    int ends = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0), calls = h->waiting, most; /* and what may come to be; what waits, or is under way */
+    for (a = h->carriers; a != NULL; a = a->next_carrier, ends++) {
+        calls += a->sent_count;
+        for (r = a->first; r != NULL; r = r->next) calls++;
+    }
+    most = ends > 0 ? (calls + ends - 1) / ends : 1; /* so that all carriers have about as many, and a call is not behind more of them than others are */
+    if (most > DBM__SHARE_CALLS) most = DBM__SHARE_CALLS;
     for (a = h->carriers; a != NULL; a = next) {
         next = a->next_carrier;
         if (!dbm__carrier_free(a)) continue;
         if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
             if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
-            idle--;
         } else {
-            int most = (h->waiting + idle - 1) / (idle > 0 ? idle : 1);
-            dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
-            idle--;
+            dbm__share_take(h, a, a->pipes ? most : 1);
         }
     }
     if (h->carriers != NULL && h->waiting != 0 && dbm__pool_has(pool) == 0) { /* one of them may be free soon; else it is waited for another, in line with others */
-        dbm__request *r;
         int64_t now = dbm__now(h->by.db->host);
         dbm__share_late(h);
         if (!h->looks) dbm__loop_watch(h->loop, &h->later, -1, 0, now + DBM__SHARE_LOOK_US);

@@ -83,6 +83,7 @@ typedef struct dbm__async {
     int64_t own_limit_us;
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
+    uint32_t open;                       /* gen of the session until its end was asked for; read by values that come too late, when it may be another's, so by atomics */
     dbm__request *ending;                /* that, from when it has left on */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */
@@ -94,6 +95,7 @@ typedef struct dbm__async {
     int sent_count;
     size_t sent_size;
     bool unheard;                        /* which is all of it */
+    bool stops;                          /* the server was told to stop one of the batch, and may have stopped another one */
     bool renews;                         /* the connection is to be replaced before the first call */
     dbm__job turn;
     dbm_database *db;
@@ -102,7 +104,7 @@ typedef struct dbm__async {
     int served;                          /* of so many calls; */
     bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
-    bool waits;                          /* for `running` */
+    int64_t gathers_us;                  /* it looks when the line's lead is told something, and then at the latest; 0: by itself */
     bool was_clean, replaced;
     int at, after, fd;
     dbm_status rc, failed;
@@ -132,13 +134,13 @@ typedef struct dbm__line {
     dbm__word posted;                    /* `woken` is on its way */
     dbm__async front;                    /* without a work: calls are put there, and wait */
     int waiting;                         /* how many of them */
-    dbm__async *carriers;
+    dbm__async *carriers, *lead;         /* lead: of those whose answers come, the one that is watched */
     bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
     dbm__watch later;                    /* when to look again whether others have given a connection back */
     dbm_session begun;
     int64_t began_us;
 } dbm__line;
-enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000, DBM__GATHER_US = 1000 }; /* taken at once; carried while others wait in the pool */
 
 /* ---- act.c ---- */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
@@ -194,6 +196,7 @@ DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow
 DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
 DBM__FN bool dbm__batch_may(dbm__async *a);  /* the calls that wait are several, and can go together */
 DBM__FN bool dbm__batch(dbm__async *a);      /* they do, or what is left of that; true: none of them is under way any more */
+DBM__FN void dbm__batch_stop(dbm__async *a); /* the call whose answer is waited for was cancelled; of calls on a database */
 DBM__FN void dbm__lent_end(dbm__work *w);    /* rows whose call was told end */
 #endif /* DBM_HAS_ASYNC */
 #endif /* DBM__SIDE_H */

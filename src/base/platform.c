@@ -268,8 +268,7 @@ static int64_t dbm__system_us(void) {
 #  define DBM__HAS_CLOCK 1
 static int64_t dbm__system_us(void) {
     struct timespec t;
-    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0;
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    return clock_gettime(CLOCK_MONOTONIC, &t) != 0 ? 0 : (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 #else
 #  define DBM__HAS_CLOCK 0
@@ -332,8 +331,7 @@ DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms) {
     int64_t now;
     if (ms < 0) return INT64_MAX;
     now = dbm__now(host);
-    if (ms > INT64_MAX / 1000 || (now > 0 && ms * 1000 > INT64_MAX - now)) return INT64_MAX;
-    return now + ms * 1000;
+    return ms > INT64_MAX / 1000 || (now > 0 && ms * 1000 > INT64_MAX - now) ? INT64_MAX : now + ms * 1000;
 }
 
 /* Each call takes the next number of a sequence, so that no two threads get the same, and scrambles it. The process id is

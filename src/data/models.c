@@ -152,8 +152,7 @@ static dbm_status dbm__model_check(dbm_session *on, const char *site, const char
         dbm__text_end(&text);
         return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: %s", call, block);
     }
-    if (!record) return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name);
-    return DBM_OK;
+    return !record ? dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name) : DBM_OK;
 }
 
 /* ---- statements ---------------------------------------------------------------------------------------------------- */
@@ -379,10 +378,10 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
         wrong = true;
     }
     dbm__text_end(&text);
-    if (!wrong && (!row || !row->standing)) dbm__model_empty(model, (char *)record);
+    if (!wrong && (!row || !DBM__STANDS(row))) dbm__model_empty(model, (char *)record);
     if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL");
     if (wrong) return dbm__row_fail(row, DBM_E_MISUSE, -1, "dbm_scan_struct: %s", block);
-    if (!row->standing) {
+    if (!DBM__STANDS(row)) {
         (void)dbm_row_value(row, 0); /* says why there is none */
         return dbm__self()->last.status;
     }
@@ -956,8 +955,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     }
     dbm_rows_end(rows);
     dbm__model_sql_end(&q);
-    if (st != DBM_DONE) return st;
-    return dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site);
+    return st != DBM_DONE ? st : dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site);
 }
 
 DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm_model *model, void *out, size_t size, size_t *n, const char *tail,

@@ -74,8 +74,7 @@ DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     } else {
         dbm__connection_close(c, how);
     }
-    c->broken = false;
-    c->readers_block = false;
+    c->broken = c->readers_block = false;
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
 }
 
@@ -86,8 +85,7 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
     const dbm_config *config = &db->settings->config;
     dbm_connection *c = &slot->connection;
     if (st == DBM_OK) {
-        c->open = true;
-        c->connecting = true;
+        c->open = c->connecting = true;
         if (db->on_connect != NULL) st = db->on_connect(c, limit);
         c->connecting = false;
         if (st != DBM_OK) {
@@ -150,8 +148,7 @@ DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us
 
 DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want) {
     dbm__host *host = slot->pool->db->host;
-    if (want == DBM__STEP_BLOCKS) return DBM_OK;
-    return dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us);
+    return want == DBM__STEP_BLOCKS ? DBM_OK : dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us);
 }
 
 DBM__FN void dbm__way_drop(dbm__slot *slot) {

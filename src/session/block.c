@@ -551,8 +551,7 @@ DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status
     level->asked = true;
     dbm__work_look_again(w);
     dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
-    if (st != DBM_OK) return dbm__work_fail(w, level->site);
-    return DBM_OK;
+    return st != DBM_OK ? dbm__work_fail(w, level->site) : DBM_OK;
 }
 
 DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
@@ -608,7 +607,7 @@ DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
 
 DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     dbm__work *w;
-    bool match;
+    bool match, looped;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_cancel: the session has ended, or never began");
     w = (dbm__work *)s->slot;
@@ -624,9 +623,10 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->cancelled, 1);
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
-        if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        looped = w->side != NULL && w->side->gen == s->gen;
+        if (!(looped && dbm__load(&w->side->waits) != 0) && dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
         if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
-        if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w);
+        if (looped) w->side->cancelled(w);
     }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;

@@ -7,6 +7,7 @@
 
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     rows->row.lent_to = NULL;
+    rows->row.copied = NULL;
     if (rows->row.looping) {
         rows->next = w->free_rows;
         w->free_rows = rows;
@@ -354,14 +355,7 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     return call->owns ? dbm__call_end(call, st) : st;
 }
 
-DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
-    va_list ap;
-    dbm_status st;
-    va_start(ap, codes);
-    st = dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st;
-}
+DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) DBM__PASS_ON(dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, given))
 
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
     return dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_array(values, count));
@@ -574,14 +568,7 @@ static dbm_status dbm__stmt_query_given(const char *site, dbm_statement *prepare
     return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows) : st;
 }
 
-DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
-    va_list ap;
-    dbm_status st;
-    va_start(ap, codes);
-    st = dbm__stmt_query_given(site, prepared, rows, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st;
-}
+DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) DBM__PASS_ON(dbm__stmt_query_given(site, prepared, rows, given))
 
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
     return dbm__stmt_query_given(site, prepared, rows, dbm__given_array(values, count));
@@ -706,7 +693,8 @@ DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     const dbm_adapter *a;
     const char *name = NULL;
     if (row == NULL) { dbm__fail_null("row"); return ""; }
-    if (!row->open || row->op.result == NULL || i < 0 || i >= row->op.columns) return "";
+    if (!row->open || (row->op.result == NULL && row->copied == NULL) || i < 0 || i >= row->op.columns) return "";
+    if (row->copied != NULL) return row->copied[row->op.columns + i].as.text.data;
     a = row->work->db->adapter;
     if (a->column_name != NULL) name = a->column_name(&row->work->slot.connection, &row->op, i);
     return name != NULL ? name : "";
@@ -716,7 +704,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);
     va_list ap;
-    if (row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top); /* the first one is what matters */
+    if (row->copied == NULL && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top); /* the first one is what matters */
     va_start(ap, format);
     dbm__putv(&t, format, ap);
     va_end(ap);
@@ -726,13 +714,18 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     } else {
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "row %l: %s", row->number, text);
     }
+    if (row->copied != NULL) return status; /* the session may be at another call, on a worker */
     return dbm__work_fail(row->work, row->site);
 }
 
 static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *out) {
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
-    if (!row->open || !row->standing) {
+    if (row->copied != NULL && i >= 0 && i < row->op.columns) {
+        *out = row->copied[i];
+        return DBM_OK;
+    }
+    if (!row->open || !DBM__STANDS(row)) {
         if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top);
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
                          "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
@@ -762,7 +755,7 @@ DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
 
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     dbm_status st;
-    if (row == NULL || !row->standing) return dbm__column_bad(row, 0, out);
+    if (row == NULL || !DBM__STANDS(row)) return dbm__column_bad(row, 0, out);
     if (!(row->work->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) {
         *out = dbm_null();
         return dbm__row_fail(row, DBM_E_UNSUPPORTED, -1, "the rows of a backend of type %q are no documents", row->work->db->adapter->type);
@@ -772,6 +765,29 @@ DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     *out = dbm_null();
     dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
     return dbm__work_fail(row->work, row->site);
+}
+
+DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site) {
+    dbm__work *w = row->work;
+    int i, n = row->op.columns;
+    dbm_value values[DBM__MAX_VALUES];
+    dbm_rows *copy = 2 * n <= DBM__MAX_VALUES ? dbm__rows_new(w) : NULL;
+    if (copy == NULL) return row;
+    for (i = 0; i < n && dbm__column(row, i, &values[i]) == DBM_OK; i++) {
+        const char *name = dbm_row_name(row, i);
+        values[n + i] = dbm_textn(name, strlen(name));
+    }
+    dbm__rows_reset(w, copy, site);
+    if (i < n || dbm__keep_values(w, copy, values, 2 * n, &copy->row.copied) != DBM_OK) {
+        dbm__rows_spare(w, copy);
+        return row;
+    }
+    copy->row.op.columns = n;
+    copy->row.op.result = NULL;
+    copy->row.number = 1;
+    dbm__rows_opened(w, copy);
+    copy->row.ended = false; /* it ends with its call */
+    return &copy->row;
 }
 
 DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
@@ -784,37 +800,20 @@ DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     return x;
 }
 
-DBM__DEF uint64_t dbm_row_uint(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
-    uint64_t x = 0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_uint(&v, UINT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
-
-DBM__DEF double dbm_row_double(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
-    double x = 0.0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_double(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
-
-DBM__DEF bool dbm_row_bool(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
-    bool x = false;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_bool(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
-
-DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
-    int64_t x = 0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_timestamp(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
+/* A column as another type. */
+#define DBM__ROW_AS(type, name, conversion) \
+    DBM__DEF type name(dbm_row *row, int i) { \
+        dbm_value v; \
+        dbm__why why; \
+        type x = 0; \
+        if (dbm__column(row, i, &v) == DBM_OK && conversion != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text); \
+        return x; \
+    }
+DBM__ROW_AS(uint64_t, dbm_row_uint, dbm__to_uint(&v, UINT64_MAX, &x, &why))
+DBM__ROW_AS(double, dbm_row_double, dbm__to_double(&v, &x, &why))
+DBM__ROW_AS(bool, dbm_row_bool, dbm__to_bool(&v, &x, &why))
+DBM__ROW_AS(int64_t, dbm_row_timestamp, dbm__to_timestamp(&v, &x, &why))
+#undef DBM__ROW_AS
 
 /* 64 bytes of the cursor's own for a number that is written out. NULL: no memory, which sticks. */
 static char *dbm__row_block(dbm_row *row, int i) {
@@ -955,10 +954,10 @@ static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v,
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
-    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns)) {
+    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns) && (row == NULL || !DBM__STANDS(row) || count != row->op.columns)) {
         dbm_value v;
         for (i = 0; i < count; i++) dbm__target_clear(&targets[i]);
-        if (row == NULL || !row->standing) return dbm__column_bad(row, 0, &v);
+        if (row == NULL || !DBM__STANDS(row)) return dbm__column_bad(row, 0, &v);
         return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns);
     }
     for (i = 0; i < count; i++) {

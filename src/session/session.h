@@ -64,8 +64,10 @@ struct dbm_row {
     char *texts;                         /* numbers written out by dbm_row_text, 64 bytes a column */
     int texts_columns;
     void *kept;                          /* copies made for the row in hand: blobs read as text */
+    const dbm_value *copied;             /* async/: a row without a result: its values, and behind them the columns' names */
     const void *lent_to;                 /* async/: a row found by a call that was not told of it yet; or the work: it ends with the next call */
 };
+#define DBM__STANDS(row) ((row)->standing || (row)->copied != NULL)
 struct dbm_rows {
     struct dbm_row row;
     struct dbm_rows *next;
@@ -125,6 +127,7 @@ typedef struct dbm__side {
     void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     bool apart;                          /* each of its calls stands alone: no failure sticks */
+    dbm__word waits;                     /* the loop drives an operation: then it alone tells the server of a cancel, for what is told twice may hit what comes next */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
     unsigned queries;                    /* that rows were made for */
@@ -255,6 +258,17 @@ DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its t
 /* The values of a call: variadic ones by their codes, or (`codes` NULL) an array; read into `out`, for their sizes are filled in. A failure sticks. */
 typedef struct dbm__given { const char *codes; va_list *ap; const dbm_value *values; int count; } dbm__given;
 DBM__INLINE dbm__given dbm__given_list(const char *codes, va_list *ap) { dbm__given g; g.codes = codes; g.ap = ap; g.values = NULL; g.count = 0; return g; }
+/* The body of a function that passes on the values behind `codes`, as `given`. */
+#define DBM__PASS_ON(call) { \
+        va_list ap; \
+        dbm__given given; \
+        dbm_status result; \
+        va_start(ap, codes); \
+        given = dbm__given_list(codes, &ap); \
+        result = call; \
+        va_end(ap); \
+        return result; \
+    }
 DBM__INLINE dbm__given dbm__given_array(const dbm_value *values, int count) { dbm__given g; g.codes = NULL; g.ap = NULL; g.values = values; g.count = count; return g; }
 DBM__FN dbm_status dbm__given_read(dbm__work *w, const dbm__given *given, dbm_value *out, int *count, bool *named, const char *site);
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
@@ -316,6 +330,7 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w);                          /* NULL:
 DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
+DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site); /* one of its own, to be closed by dbm__rows_close(), that needs no result; the row itself where that can't be */
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st);         /* the next row, or the end, is known without the adapter */
 DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st);    /* what FETCH said; a failure is the thread's last */

@@ -97,13 +97,11 @@ DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_v
     dbm__event(w->db->host, DBM_EVENT_STATEMENT, DBM_LOG_INFO, w->db->name, site, DBM_OK, 0, "%s", block);
 }
 
-static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
-
 /* The block that values and their texts need; and they, copied into it. */
 DBM__FN size_t dbm__values_room(const dbm_value *values, int count) {
     size_t need = (size_t)count * sizeof *values;
     int i;
-    for (i = 0; i < count; i++) if (dbm__value_points(&values[i])) need += values[i].as.text.size + 1;
+    for (i = 0; i < count; i++) if (dbm__is_text(values[i].type)) need += values[i].as.text.size + 1;
     return need;
 }
 DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
@@ -113,7 +111,7 @@ DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, cha
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
         /* A blob without bytes may be an adapter's own, such as dbm_bson(): its pointer is kept. */
-        if (dbm__value_points(&values[i]) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
+        if (dbm__is_text(values[i].type) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
             if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
             text[values[i].as.text.size] = 0;
             copy[i].as.text.data = text;
@@ -226,7 +224,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_status rc;
     dbm__work_renewing(w);
     rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
-    dbm__store(&w->committing, 0);
+    dbm__store_release(&w->committing, 0); /* dbm_cancel sees the new one whole */
     return rc;
 }
 
@@ -447,8 +445,7 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     op.no_wait = send && w->db->pipeline;
     if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
     rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
-    if (rc != DBM_OK) return rc;
-    return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site);
+    return rc != DBM_OK ? rc : op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site);
 }
 
 /* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
@@ -777,8 +774,7 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     dbm__work *w;
     if (on == NULL || on->step == DBM__ON_DATABASE) return DBM_OK;
     w = dbm__work_of(on);
-    if (w == NULL) return dbm__session_bad(on, site);
-    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK;
+    return w == NULL ? dbm__session_bad(on, site) : dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK;
 }
 
 static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
@@ -791,14 +787,7 @@ static dbm_status dbm__send_given(dbm_session *on, const char *site, const char 
     return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_given(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, given)) : st;
 }
 
-DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
-    va_list ap;
-    dbm_status st;
-    va_start(ap, codes);
-    st = dbm__send_given(on, site, sql, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st;
-}
+DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) DBM__PASS_ON(dbm__send_given(on, site, sql, given))
 
 DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     return dbm__exec_given(on, site, false, sql, dbm__given_array(values, count));
@@ -908,8 +897,7 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w != NULL ? w->db->name : NULL, site,
                          "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again");
     }
-    if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
-    return DBM_OK;
+    return DBM__UNLIKELY(dbm__load(&w->trouble) != 0) ? dbm__work_trouble(w, site) : DBM_OK;
 }
 
 static DBM__NOINLINE dbm_status dbm__stmt_exec_given(const char *site, dbm_statement *st, bool send, dbm__given given) {
@@ -944,14 +932,7 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
     return rc;
 }
 
-DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
-    va_list ap;
-    dbm_status rc;
-    va_start(ap, codes);
-    rc = dbm__stmt_exec_given(site, st, true, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return rc;
-}
+DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) DBM__PASS_ON(dbm__stmt_exec_given(site, st, true, given))
 
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
     return dbm__stmt_exec_given(site, st, false, dbm__given_array(values, count));

@@ -121,6 +121,8 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
 DBM__FN const char *dbm__element_wrong(int kind);
 DBM__FN int64_t dbm__element_int(const char *at, size_t size);
 DBM__FN uint64_t dbm__element_uint(const char *at, size_t size);
+/* Whether a value of this type is bytes that lie elsewhere. */
+DBM__INLINE bool dbm__is_text(dbm_type type) { return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
 /* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a

@@ -11,10 +11,6 @@
 
 /* ---- arguments ----------------------------------------------------------------------------------------------------- */
 
-DBM__INLINE bool dbm__is_text(dbm_type type) {
-    return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID;
-}
-
 /* Makes a value that a user made as backends expect it. False: it is none. */
 static bool dbm__value_complete(dbm_value *v) {
     switch (v->type) {
@@ -100,8 +96,7 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
         names += values[i].name != NULL;
         if (DBM__UNLIKELY(!dbm__value_complete(&values[i]))) return dbm__value_bad(i + 1, database, site);
     }
-    if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
-    return DBM_OK;
+    return DBM__UNLIKELY(names != 0 && names != count) ? dbm__values_mixed(values, count, database, site) : DBM_OK;
 }
 
 static bool dbm__place_is(const dbm__place *p, const char *name) {
@@ -808,9 +803,8 @@ static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
 
 static void dbm__big_times_5(dbm__big *b, int power) {
     static const uint32_t powers[] = { 1, 5, 25, 125, 625, 3125, 15625, 78125, 390625, 1953125, 9765625, 48828125, 244140625 };
-    for (; power > 13; power -= 13) dbm__big_multiply(b, 1220703125u, 0);
-    if (power == 13) dbm__big_multiply(b, 1220703125u, 0);
-    else if (power) dbm__big_multiply(b, powers[power], 0);
+    for (; power >= 13; power -= 13) dbm__big_multiply(b, 1220703125u, 0);
+    if (power) dbm__big_multiply(b, powers[power], 0);
 }
 
 static void dbm__big_shift(dbm__big *b, int bits) {

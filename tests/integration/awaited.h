@@ -5,7 +5,8 @@
 #ifndef AWAITED_H
 #define AWAITED_H
 
-static dbm_loop *awaited_loop;
+static dbm_loop *awaited_loop, *awaited_loops[4]; /* of the manager that was opened last; those of the ones before it */
+static int awaited_opened;
 typedef struct awaited { bool over; dbm_status status; dbm_error_info error; } awaited;
 static struct { dbm_rows *rows; dbm_session session; } awaited_own[8]; /* rows of calls on a database */
 
@@ -27,11 +28,12 @@ TEST_HELPER dbm_status awaited_wait(awaited *a, dbm_status begun) {
 }
 
 TEST_HELPER void awaited_open(dbm_manager *mgr) {
+    awaited_loops[awaited_opened++] = awaited_loop;
     if (dbm_loop_create(&awaited_loop, mgr, NULL) != DBM_OK) fail_msg("%s", dbm_last_error()->message);
 }
 TEST_HELPER void awaited_close(void) {
     dbm_loop_free(awaited_loop);
-    awaited_loop = NULL;
+    awaited_loop = awaited_loops[--awaited_opened];
 }
 
 TEST_HELPER dbm_status awaited_begin(dbm_database *db, const dbm_session_options *options, dbm_session *s) {
@@ -46,18 +48,36 @@ TEST_HELPER dbm_status awaited_step(dbm_session *s, dbm__async_kind kind) {
     return awaited_wait(&a, dbm__async_began(dbm__async_step(s, dbm__async_tell(kind, awaited_fn, &a), DBM__SITE)));
 }
 
+/* The session that a call on a database has of its own; and its end, unless rows keep it. */
+TEST_HELPER dbm_status awaited_own_begin(const dbm_session *on, dbm_session *s) {
+    dbm_session_options options;
+    memset(&options, 0, sizeof options);
+    options.autocommit = true;
+    return awaited_begin((dbm_database *)on->slot, &options, s);
+}
+TEST_HELPER dbm_status awaited_own_over(dbm_session *s, dbm_status st, void *rows) {
+    dbm_error_info error;
+    if (st == DBM_OK && rows != NULL) {
+        int i = 0;
+        while (awaited_own[i].rows != NULL) i++;
+        awaited_own[i].rows = (dbm_rows *)rows;
+        awaited_own[i].session = *s;
+        return st;
+    }
+    error = *dbm_last_error();
+    (void)awaited_step(s, DBM__ASYNC_END);
+    return st == DBM_OK ? st : dbm__fail_again(&error);
+}
+
 /* A statement on a session, or on a database, as a session of its own. */
 TEST_HELPER dbm_status awaited_run(dbm_session *on, dbm__async_kind kind, void *out, const char *site, const char *sql, const dbm_value *values, int count, bool *own) {
     awaited a = { 0 };
     dbm_session s, *at = on;
-    dbm_session_options options;
     dbm_status st;
     *own = false;
     if (out != NULL) *(void **)out = NULL;
     if (on != NULL && on->step == DBM__ON_DATABASE) {
-        memset(&options, 0, sizeof options);
-        options.autocommit = true;
-        st = awaited_begin((dbm_database *)on->slot, &options, &s);
+        st = awaited_own_begin(on, &s);
         if (st != DBM_OK) return st;
         at = &s;
     } else if (awaited_in_savepoint(dbm__work_of(on))) {
@@ -67,16 +87,7 @@ TEST_HELPER dbm_status awaited_run(dbm_session *on, dbm__async_kind kind, void *
     st = awaited_wait(&a, dbm__async_began(dbm__async_statementv(at, dbm__async_how(kind, out, true, awaited_fn, &a), site, sql, values, count)));
     if (at != &s) return st;
     *own = true;
-    if (st == DBM_OK && out != NULL) {
-        int i = 0;
-        while (awaited_own[i].rows != NULL) i++;
-        awaited_own[i].rows = *(dbm_rows **)out;
-        awaited_own[i].session = s;
-        return st;
-    }
-    a.error = *dbm_last_error();
-    (void)awaited_step(&s, DBM__ASYNC_END);
-    return st == DBM_OK ? st : dbm__fail_again(&a.error);
+    return awaited_own_over(&s, st, out != NULL ? *(void **)out : NULL);
 }
 TEST_HELPER dbm_status awaited_statement(dbm_session *on, dbm__async_kind kind, void *out, const char *site, const char *sql, const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
@@ -143,13 +154,10 @@ TEST_HELPER bool awaited_bulk_waits(const dbm_bulk *bulk) { return bulk == NULL 
 TEST_HELPER dbm_status awaited_bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
     awaited a = { 0 };
     dbm_session s, *at = on;
-    dbm_session_options autocommit;
     dbm_status st;
-    memset(&autocommit, 0, sizeof autocommit);
-    autocommit.autocommit = true;
     *out = NULL;
     if (on != NULL && on->step == DBM__ON_DATABASE) {
-        st = awaited_begin((dbm_database *)on->slot, &autocommit, &s);
+        st = awaited_own_begin(on, &s);
         if (st != DBM_OK) return st;
         at = &s;
     } else if (awaited_in_savepoint(dbm__work_of(on))) {

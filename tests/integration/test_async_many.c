@@ -208,6 +208,61 @@ static void several_in_a_turn(void **state) {
     }
 }
 
+/* dbm_affected() is that of the call that is told, in the callback, or after its await, though those behind it have been answered. */
+static const char *const counted[] = { "INSERT INTO unit SELECT n, 'x' FROM generate_series(1, 7) AS n", "UPDATE unit SET t = 'y' WHERE n < 4", "DELETE FROM unit WHERE n = 7",
+    "UPDATE unit SET t = 'z' WHERE n > 100", "DELETE FROM unit" };
+static const int counts[] = { 7, 3, 1, 0, 6 };
+enum { COUNTED = 5 };
+static dbm_session counting;
+static int64_t heard_counts[COUNTED];
+static int heard_count;
+static void on_counted(void *ud, dbm_status status) {
+    (void)ud;
+    assert_ok(status);
+    heard_counts[heard_count++] = dbm_affected(&counting);
+}
+typedef struct counter { dbm_session s; dbm_act *acts[COUNTED]; int i; } counter;
+static dbm_task_status counts_rows(dbm_task *t) {
+    counter *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session_on(t, db, &x->s));
+    for (x->i = 0; x->i < COUNTED; x->i++) x->acts[x->i] = dbm_async_exec(&x->s, counted[x->i]);
+    DBM_AWAIT(t, dbm_async_sleep(t, 100)); /* all have been answered */
+    for (x->i = 0; x->i < COUNTED; x->i++) {
+        DBM_AWAIT(t, x->acts[x->i]);
+        heard_counts[heard_count++] = dbm_affected(&x->s);
+    }
+    DBM_TASK_END(t);
+}
+static void each_tells_its_own_count(void **state) {
+    dbm_status st = DBM_E_CLOSED;
+    counter x;
+    (void)state;
+    type = POSTGRESQL;
+    open_with(1, true);
+    for (int round = 0; round < 4; round++) {
+        long turns = proxy_turns(&through);
+        memset(&x, 0, sizeof x);
+        heard_count = 0;
+        if (round % 2 == 0) {
+            assert_ok(dbm_async_session_cb(loop, db, NULL, &counting, on_any, &st));
+            run(30000);
+            assert_ok(st);
+            turns = proxy_turns(&through);
+            for (int i = 0; i < COUNTED; i++) assert_ok(dbm_async_exec_cb(&counting, on_counted, NULL, counted[i]));
+            run(30000);
+            if (round > 0) assert_int_equal(proxy_turns(&through) - turns, 1);
+            assert_ok(dbm_async_end_cb(&counting, on_any, &st));
+        } else {
+            assert_non_null(dbm_spawn(loop, counts_rows, &x).loop);
+        }
+        run(30000);
+        assert_int_equal(heard_count, COUNTED);
+        for (int i = 0; i < COUNTED; i++) if (heard_counts[i] != counts[i]) fail_msg("round %d: call %d: %d rows, not %d", round, i, (int)heard_counts[i], counts[i]);
+    }
+    close_all();
+}
+
 /* What a SELECT has written is committed when it has been answered, whoever fails beside it. */
 static void each_is_committed_alone(void **state) {
     static const char *const texts[] = { "SELECT adds(1)", "SELECT 1 / (n - n) FROM generate_series(1, 1) AS n", "SELECT adds(2)", "INSERT INTO unit VALUES (2, 'again')", "SELECT adds(3)" };
@@ -323,8 +378,58 @@ static void large_both_ways(void **state) {
     free(large);
 }
 
+/* ---- one that is cancelled in the middle of others ------------------------------------------------------------------------------- */
+
+/* The server is told to stop it, so that those behind it come soon; what it stops instead, when the word comes late, is done once all the same. */
+enum { BESIDE = 8 };
+typedef struct sleeper { int n, ms; bool commits; double s; dbm_row *row; dbm_status rc; } sleeper;
+static dbm_task_status sleeps(dbm_task *t) {
+    sleeper *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    if (x->commits) DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(db, "CALL adds(?, ?)", x->n, x->s)); /* what it has done by then can't be done again */
+    else if (x->n >= 0) DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(db, "INSERT INTO unit SELECT ?, 'a' FROM pg_sleep(?)", x->n, x->s));
+    else DBM_TRY_AWAIT_WITHIN(t, x->ms, &x->rc, dbm_async_query_one(db, &x->row, "SELECT 1 FROM pg_sleep(?)", x->s));
+    DBM_TASK_END(t);
+}
+static void stops_one_of_many(void **state) {
+    sleeper all[BESIDE];
+    dbm_stats_info before, after;
+    dbm_row *row;
+    int n = 0;
+    (void)state;
+    type = POSTGRESQL;
+    open_with(1, false);
+    assert_ok(dbm_exec(db, "CREATE PROCEDURE adds(k integer, s double precision) LANGUAGE plpgsql AS 'BEGIN INSERT INTO unit VALUES (k, NULL); COMMIT; PERFORM pg_sleep(s); END'"));
+    for (int round = 0; round < 160; round++) {
+        long began = test_now_ms();
+        memset(all, 0, sizeof all);
+        for (int i = 0; i < BESIDE; i++) {
+            bool slow = round > 0 && (i == 2 || (round % 3 == 0 && i == 5));
+            all[i].n = slow ? -1 : n++;
+            all[i].commits = i == 3 && round % 2 == 0;
+            all[i].ms = round == 1 ? 100 : 1 + i / 2;
+            all[i].s = slow ? round < 3 ? 20 : 0.0005 * (round % 8) : round > 3 ? 0.0003 * (round % 5) : 0;
+            assert_non_null(dbm_spawn(loop, sleeps, &all[i]).loop);
+        }
+        run(30000);
+        for (int i = 0; i < BESIDE; i++) {
+            bool fine = all[i].rc == DBM_OK || (all[i].n < 0 && (all[i].rc == DBM_E_TIMEOUT || all[i].rc == DBM_E_CANCELLED));
+            if (!fine || (all[i].s > 1 && all[i].rc == DBM_OK)) fail_msg("round %d: call %d: %s", round, i, dbm_status_name(all[i].rc));
+        }
+        if (test_now_ms() - began > 5000) fail_msg("round %d: %ld ms", round, test_now_ms() - began);
+        if (round == 0) assert_int_equal(dbm_stats(db, &before), DBM_OK);
+    }
+    assert_int_equal(dbm_stats(db, &after), DBM_OK);
+    assert_int_equal(after.connects, before.connects);
+    assert_int_equal(after.in_doubt, before.in_doubt);
+    assert_ok(dbm_query_one(db, &row, "SELECT COUNT(*) FROM unit"));
+    assert_int_equal(dbm_row_int(row, 0), n);
+    dbm_row_end(row);
+    close_all();
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(tasks_share_connections), cmocka_unit_test(several_in_a_turn), cmocka_unit_test(each_is_committed_alone),
-        cmocka_unit_test(large_both_ways) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(tasks_share_connections), cmocka_unit_test(several_in_a_turn), cmocka_unit_test(each_is_committed_alone), cmocka_unit_test(each_tells_its_own_count),
+        cmocka_unit_test(large_both_ways), cmocka_unit_test(stops_one_of_many) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Listeners on real servers: messages by callback and by task, channels added and taken away, a connection that the server ends, a server that goes
  * and comes back, one that refuses, and every way to end one. */
+/* alone: redis (it ends the connections of all who subscribe) */
 #include "dbm_test.h"
 #include "servers/test_servers.h"
 

@@ -888,6 +888,24 @@ static void test_procedures(void **state) {
     assert_int_equal(rc, DBM_OK);
     assert_int_equal(number(fx.db, "SELECT SUM(a) FROM t"), 34);
     OK(dbm_exec(fx.db, "DROP PROCEDURE two"));
+    /* One whose rows are now these and now others, again and again. */
+    OK(dbm_exec(fx.db, "CREATE OR REPLACE PROCEDURE one(IN k INT) BEGIN IF k = 1 THEN SELECT 7; ELSEIF k = 2 THEN SELECT 'seven'; ELSEIF k = 3 THEN SELECT 'seven', 7; "
+                       "ELSE SET @nothing = k; END IF; END"));
+    DBM_SESSION_RC(fx.mgr, "default", s, &rc) {
+        static const char kinds[] = "1112221312141414";
+        for (n = 0; kinds[n] != 0; n++) {
+            dbm_row *row;
+            if (kinds[n] == '4') {
+                assert_int_equal(dbm_query_one(s, &row, "CALL one(?)", 4), DBM_E_NOT_FOUND);
+                continue;
+            }
+            OK(dbm_query_one(s, &row, "CALL one(?)", kinds[n] - '0'));
+            assert_string_equal(dbm_row_text(row, 0), kinds[n] == '1' ? "7" : "seven");
+            assert_int_equal(dbm_row_columns(row), kinds[n] == '3' ? 2 : 1);
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
+    OK(dbm_exec(fx.db, "DROP PROCEDURE one"));
     /* One that leaves a transaction open, in autocommit: nobody else goes on in it. */
     OK(dbm_exec(fx.db, "CREATE OR REPLACE PROCEDURE opens() BEGIN START TRANSACTION; INSERT INTO t VALUES (70, 'by opens'); END"));
     OK(dbm_exec(fx.db, "CALL opens()"));

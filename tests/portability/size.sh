@@ -40,13 +40,15 @@ stated() { # option: the number of KiB in its comment
         "$HEADERS/dbm_config.h"
 }
 costs() { # option, sign: what it adds or saves, against what is said
-    measured=$(( ($(code "-D$1") - base) * $2 / 1024 ))
+    if [ "$1" = DBM_WITH_ASYNC ]; then bytes=$async; else bytes=$(code "-D$1"); fi
+    measured=$(( (bytes - base) * $2 / 1024 ))
     said=$(stated "$1")
     slack=$(( ${said:-0} / 5 )); [ "$slack" -ge 2 ] || slack=2
     check "$1: dbm_config.h says about ${said:-nothing} KiB, measured $measured" \
         test "$measured" -ge $(( ${said:--999} - slack )) -a "$measured" -le $(( ${said:--999} + slack ))
 }
-base=$(code)
+none=$(code) async=$(code -DDBM_WITH_ASYNC)
+base=$none
 costs DBM_WITH_SQLITE 1
 costs DBM_WITH_POSTGRESQL 1
 costs DBM_WITH_MYSQL 1
@@ -54,11 +56,9 @@ costs DBM_WITH_REDIS 1
 costs DBM_WITH_MONGODB 1
 costs DBM_WITH_INI 1
 costs DBM_WITH_ASYNC 1
-for loop in LIBUV LIBEV LIBEVENT; do # on top of ASYNC, which they bring
-    base=$(code -DDBM_WITH_ASYNC)
-    costs DBM_WITH_$loop 1
-done
-base=$(code)
+base=$async # which loops bring
+for loop in LIBUV LIBEV LIBEVENT; do costs DBM_WITH_$loop 1; done
+base=$none
 costs DBM_NO_THREADS -1
 costs DBM_NO_FLOAT -1
 finish

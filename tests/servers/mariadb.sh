@@ -29,6 +29,8 @@ prepare() {
         echo "grant all privileges on *.* to $DB_USER@'%' with grant option;"
     } >"$HOME_DIR/init.sql"
     own "$HOME_DIR"
+    # By TMPDIR, which may be a place that only the caller can write to, it would fail.
+    TMPDIR=$HOME_DIR/tmp && export TMPDIR
     (as_account mariadb-install-db --no-defaults --datadir="$HOME_DIR/data" --auth-root-authentication-method=normal --skip-test-db \
         --skip-name-resolve $INNODB)
 }

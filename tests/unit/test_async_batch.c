@@ -16,6 +16,7 @@ static test_heap heap;
 static int told_so_far;
 static dbm_session session;
 static int pool_timeout_ms = 5000;
+static int64_t (*own_clock)(void *ud);
 static bool reads = true; /* rows of calls that go together; one that goes alone ends with the next call on its session */
 
 static void open_all(const char *form, int connections, bool autocommit) {
@@ -25,12 +26,14 @@ static void open_all(const char *form, int connections, bool autocommit) {
     memset(&options, 0, sizeof options);
     memset(&heap, 0, sizeof heap);
     options.allocator = test_heap_allocator(&heap);
+    options.clock = own_clock;
     config.pool.size = connections;
     config.pool.max_overflow = -1;
     config.pool.timeout_ms = pool_timeout_ms;
     config.pool.pre_ping = DBM_PRE_PING_OFF;
     if (autocommit) config.isolation = DBM_AUTOCOMMIT;
     v = server_make();
+    v->clock = own_clock;
     mgr = server_manager(&options);
     db = server_add(mgr, v, form, &config);
     CHECK_STATUS(dbm_loop_create(&loop, mgr, NULL), DBM_OK);
@@ -581,33 +584,195 @@ static void behind_a_slow_one(void **state) {
     close_all();
 }
 
+/* A task keeps the rows of calls while it waits for others, on one connection: each is its own, and stays as it is. */
+/* ---- answers that come one by one ------------------------------------------------------------------------------------------------------- */
+
+static int64_t now_us = 1000000, tick_us;
+static int64_t stands_still(void *ud) {
+    (void)ud;
+    return now_us += tick_us;
+}
+enum { EACH = 6 }; /* calls of each of two connections */
+static lone some[4 * EACH];
+static struct link *ends[2];
+static int answered(void) {
+    int n = 0;
+    for (int i = 0; i < 4 * EACH; i++) n += some[i].times;
+    return n;
+}
+static int answer(int which, int count) {
+    for (int i = 0; i < count; i++) CHECK(send(ends[which]->fd[1], "c", 1, MSG_NOSIGNAL) == 1);
+    for (int i = 0; i < 5; i++) (void)dbm_loop_step(loop, 0);
+    return answered();
+}
+static void ask_more(int from, int count) {
+    for (int i = from; i < from + count; i++) CHECK(dbm_spawn(loop, ask_once, &some[i]).loop != NULL);
+    for (int i = 0; i < 5; i++) (void)dbm_loop_step(loop, 0);
+}
+static void open_two(void) {
+    own_clock = stands_still;
+    open_all("batched", 2, false);
+    memset(some, 0, sizeof some);
+    ask_more(0, 2 * EACH);
+    run();
+    memset(some, 0, sizeof some);
+    v->by_hand = true;
+    ask_more(0, 2 * EACH);
+    ends[0] = ends[1] = NULL;
+    for (size_t i = 0; i < sizeof v->links / sizeof v->links[0]; i++) {
+        if (v->links[i] != NULL && v->links[i]->batched == EACH) ends[ends[0] != NULL] = v->links[i];
+    }
+    CHECK(ends[0] != NULL && ends[1] != NULL);
+}
+static void close_two(void) {
+    tick_us = 1000;
+    close_all();
+    tick_us = 0;
+    own_clock = NULL;
+}
+
+/* The first answer of each connection is told at once. Then one of them leads, and what the other one has is told with its next one, or after a millisecond, when it
+ * leads itself. */
+static void answers_are_gathered(void **state) {
+    (void)state;
+    open_two();
+    assert_int_equal(answer(0, 1), 1);
+    assert_int_equal(answer(1, 1), 2);
+    assert_int_equal(answer(1, 1), 2);
+    assert_int_equal(answer(0, 1), 4);
+    assert_int_equal(answer(1, 1), 4);
+    now_us += 999;
+    assert_int_equal(answer(1, 0), 4);
+    now_us += 1;
+    assert_int_equal(answer(1, 0), 5);
+    assert_int_equal(answer(1, 1), 6);
+    assert_int_equal(answer(0, 1), 7);
+    assert_int_equal(answer(0, 1), 7);
+    assert_int_equal(answer(1, 1), 9);
+    assert_int_equal(answer(1, 1), 10); /* its last one: nobody need wait for it any more */
+    assert_int_equal(answer(0, 1), 11);
+    assert_int_equal(answer(0, 1), 12);
+    for (int i = 0; i < 2 * EACH; i++) CHECK(some[i].times == 1 && some[i].rc == DBM_OK && some[i].value == 1);
+    close_two();
+}
+
+/* The one that is not watched dies, or the one that leads; a call of it is cancelled; the loop goes. */
+static void cut_short_while_gathered(void **state) {
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        open_two();
+        (void)answer(0, 1);
+        assert_int_equal(answer(1, 1), 2);
+        if (how < 2) {
+            server_kill(v, ends[1 - how]->number);
+            now_us += how == 0 ? 1000 : 0;
+            v->by_hand = false;
+            (void)answer(how, 1);
+            tick_us = 1000;
+            run();
+        } else if (how == 2) {
+            for (int i = 0; i < 2 * EACH; i++) if (some[i].times == 0) dbm_async_cancel(some[i].act);
+            for (int i = 0; i < 5; i++) (void)dbm_loop_step(loop, 0);
+            assert_int_equal(answered(), 2 * EACH);
+            v->by_hand = false;
+            (void)answer(0, 1);
+            (void)answer(1, 1);
+            tick_us = 1000;
+            run();
+        }
+        for (int i = 0; i < 2 * EACH && how < 2; i++) CHECK(some[i].times == 1 && some[i].rc == DBM_OK && some[i].value == 1);
+        close_two();
+    }
+}
+
+/* Whoever becomes free takes no more than its part of all that is under way. */
+static void as_many_each(void **state) {
+    (void)state;
+    open_two();
+    ask_more(2 * EACH, 2 * EACH);
+    assert_int_equal(answer(0, EACH), EACH);
+    assert_int_equal(ends[0]->batched, EACH * 3 / 2);
+    assert_int_equal(answer(1, EACH), 2 * EACH);
+    assert_int_equal(ends[1]->batched, EACH / 2);
+    (void)answer(0, 2 * EACH);
+    (void)answer(1, 2 * EACH);
+    now_us += 1000;
+    assert_int_equal(answer(0, 0), 4 * EACH);
+    close_two();
+}
+
+/* A connection that goes back serves the next session within the turn. */
+static dbm_task_status in_a_session(dbm_task *t) {
+    lone *x = dbm_task_data(t);
+    static dbm_session s[MANY];
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session_on(t, db, &s[x->value]));
+    DBM_AWAIT(t, dbm_async_query_one(&s[x->value], &x->row, "rows 1 x 2"));
+    DBM_AWAIT(t, dbm_async_end(&s[x->value]));
+    x->times++;
+    DBM_TASK_END(t);
+}
+static void handed_over_in_a_turn(void **state) {
+    static lone all[MANY];
+    int turns = 0;
+    (void)state;
+    open_all("stepped", 1, true);
+    memset(all, 0, sizeof all);
+    for (int i = 0; i < MANY; i++) {
+        all[i].value = i;
+        CHECK(dbm_spawn(loop, in_a_session, &all[i]).loop != NULL);
+    }
+    while (all[MANY - 1].times == 0 && turns < 10 * MANY) {
+        (void)dbm_loop_step(loop, 10);
+        turns++;
+    }
+    printf("%d sessions: %d turns\n", MANY, turns);
+    CHECK(turns <= MANY / 4);
+    run();
+    close_all();
+}
+
 /* A task that keeps the row of one call while it waits for another one has the only connection: it waits as long as for a session, and not for ever. */
 static dbm_task_status ask_two(dbm_task *t) {
     lone *x = dbm_task_data(t);
     dbm_act *first;
+    int64_t n = 0, m = 0;
+    const char *text = NULL;
     DBM_TASK_BEGIN(t);
     first = dbm_async_query_one(db, &x[0].row, "rows 1 x 2");
     CHECK(first != NULL);
     DBM_AWAIT(t, dbm_async_sleep(t, 5));
-    DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(db, "write"));
+    DBM_TRY_AWAIT(t, &x[1].rc, dbm_async_exec(db, "write"));
+    CHECK_STATUS(x[1].rc, DBM_OK);
+    first = dbm_async_query_one(db, &x[1].row, "rows 1 x 3");
+    CHECK(first != NULL);
+    DBM_AWAIT(t, dbm_async_sleep(t, 5));
+    DBM_TRY_AWAIT(t, &x->rc, dbm_async_query_one(db, &x[2].row, "rows 1 x 2"));
+    CHECK_STATUS(x->rc, DBM_OK);
+    CHECK(x[0].row != x[1].row && dbm_row_columns(x[0].row) == 2 && dbm_row_columns(x[1].row) == 3);
+    CHECK(dbm_row_int(x[0].row, 1) == 1 && dbm_row_int(x[1].row, 2) == 2 && dbm_row_int(x[2].row, 1) == 1 && strcmp(dbm_row_text(x[1].row, 2), "2") == 0);
+    CHECK(strcmp(dbm_row_name(x[1].row, 2), "c2") == 0 && dbm_row_index(x[1].row, "c1") == 1 && dbm_row_name(x[1].row, 3)[0] == 0);
+    CHECK_STATUS(dbm_scan(x[0].row, &n, &m), DBM_OK);
+    CHECK(n == 0 && m == 1);
+    CHECK_STATUS(dbm_scan(x[0].row, &n), DBM_E_RANGE);
+    CHECK(dbm_row_int(x[0].row, 2) == 0 && dbm_last_error()->status == DBM_E_RANGE && dbm_row_value(x[0].row, 1).type == DBM_TYPE_INT);
+    text = dbm_doc_json(x[0].row);
+    CHECK(text[0] == 0 && dbm_last_error()->status == DBM_E_UNSUPPORTED);
     x->times++;
     DBM_TASK_END(t);
 }
-static void a_row_is_kept(void **state) {
+static void rows_are_kept(void **state) {
     static const char *const forms[] = { "batched", "stepped", "scripted" };
-    lone two[2];
+    lone three[3];
     (void)state;
     pool_timeout_ms = 100;
     for (int f = 0; f < 3; f++) {
         for (int connections = 1; connections < 3; connections++) {
             open_all(forms[f], connections, false);
-            memset(two, 0, sizeof two);
-            CHECK(dbm_spawn(loop, ask_once, &two[1]).loop != NULL); /* so that there is a connection */
+            memset(three, 0, sizeof three);
+            CHECK(dbm_spawn(loop, ask_two, three).loop != NULL);
             run();
-            CHECK(dbm_spawn(loop, ask_two, two).loop != NULL);
-            run();
-            CHECK(two[0].times == 1);
-            CHECK_STATUS(two[0].rc, connections == 1 ? DBM_E_POOL_TIMEOUT : DBM_OK);
+            CHECK(three[0].times == 1);
             close_all();
         }
     }
@@ -615,9 +780,9 @@ static void a_row_is_kept(void **state) {
 }
 
 /* Rows of a call on a database that were read to their end need none of their own; one that is said all the same is well, and ends nobody else's. */
-typedef struct reader { dbm_rows *rows; dbm_row *row; dbm_session s; int n, how; dbm_status rc; } reader;
+typedef struct row_reader { dbm_rows *rows; dbm_row *row; dbm_session s; int n, how; dbm_status rc; } row_reader;
 static dbm_task_status ends_late(dbm_task *t) {
-    reader *x = dbm_task_data(t);
+    row_reader *x = dbm_task_data(t);
     DBM_TASK_BEGIN(t);
     DBM_AWAIT(t, dbm_async_query(db, &x->rows, "rows 2 x 1"));
     DBM_AWAIT_ROW(t, x->rows, x->row) x->n++;
@@ -627,7 +792,7 @@ static dbm_task_status ends_late(dbm_task *t) {
     DBM_TASK_END(t);
 }
 static dbm_task_status reads_meanwhile(dbm_task *t) {
-    reader *x = dbm_task_data(t);
+    row_reader *x = dbm_task_data(t);
     DBM_TASK_BEGIN(t);
     DBM_AWAIT(t, dbm_async_sleep(t, 20));
     if (x->how == 1) DBM_AWAIT(t, dbm_async_session_on(t, db, &x->s));
@@ -645,7 +810,7 @@ static void rows_end_once_more(void **state) {
     (void)state;
     for (int f = 0; f < 2; f++) {
         for (int how = 0; how < 2; how++) {
-            reader a = { 0 }, b = { 0 };
+            row_reader a = { 0 }, b = { 0 };
             open_all(forms[f], 1, false);
             b.how = how;
             a.rc = b.rc = DBM_E_LEAKED;
@@ -658,6 +823,64 @@ static void rows_end_once_more(void **state) {
             close_all();
         }
     }
+}
+
+/* The connection is lost under a batch whose last call was refused before it was sent: that one is told its own failure, and nothing stays behind. */
+static void refused_and_lost(void **state) {
+    told t[3];
+    (void)state;
+    for (int how = 0; how < 3; how++) { /* on a session in autocommit that writes, on one whose calls go again, on a database */
+        dbm_shared *on;
+        open_all("batched", 1, false);
+        on = dbm_async_on(loop, db);
+        if (how < 2) begin(how == 0);
+        for (int round = 0; round < 2; round++) {
+            memset(t, 0, sizeof t);
+            if (round == 1) (void)plan(v, DBM_OP_RECEIVE, 1, LOSE);
+            for (int i = 0; i < 3; i++) {
+                const char *text = i == 2 ? "rows 1 x 2 :n" : how == 0 ? "rows 1 x 2 write" : "rows 1 x 2";
+                dbm_value n = dbm_named(i == 2 && round == 0 ? "n" : "unknown", dbm_int(1)); /* its name is wrong, the second time */
+                if (how < 2) CHECK_STATUS(i < 2 ? dbm_async_query_one_cb(&session, &t[i].row, fn, &t[i], text) : dbm_async_query_one_cb(&session, &t[i].row, fn, &t[i], text, n), DBM_OK);
+                else CHECK_STATUS(i < 2 ? dbm_async_query_one_cb(on, &t[i].row, fn, &t[i], text) : dbm_async_query_one_cb(on, &t[i].row, fn, &t[i], text, n), DBM_OK);
+            }
+            run();
+            for (int i = 0; i < 3; i++) CHECK(t[i].times == 1);
+            if (round == 0 && how < 2) {
+                memset(t, 0, sizeof t);
+                CHECK_STATUS(dbm_async_rollback_cb(&session, fn, &t[0]), DBM_OK);
+                run();
+            }
+        }
+        plan_clear(v);
+        CHECK_STATUS(t[0].status, how == 0 ? DBM_E_IN_DOUBT : DBM_OK); /* it was sent again */
+        CHECK_STATUS(t[2].status, DBM_E_MISUSE);
+        CHECK(strstr(t[2].message, "unknown") != NULL);
+        if (how < 2) {
+            told e = { 0 };
+            CHECK_STATUS(dbm_async_end_cb(&session, fn, &e), DBM_OK);
+            run();
+        }
+        close_all();
+        CHECK(test_heap_live(&heap) == 0);
+    }
+}
+
+/* One that waits behind a slow one for longer than pool_timeout is among the time-outs that dbm_stats() counts. */
+static void late_calls_are_counted(void **state) {
+    lone two[2];
+    (void)state;
+    pool_timeout_ms = 100;
+    open_all("stepped", 1, false);
+    memset(two, 0, sizeof two);
+    plan_delay(v, DBM_OP_EXECUTE, 1, 600000);
+    CHECK(dbm_spawn(loop, ask_once, &two[0]).loop != NULL);
+    CHECK(dbm_spawn(loop, ask_once, &two[1]).loop != NULL);
+    run();
+    CHECK_STATUS(two[0].rc, DBM_OK);
+    CHECK_STATUS(two[1].rc, DBM_E_POOL_TIMEOUT);
+    CHECK(stats_of(db).timeouts == 1);
+    pool_timeout_ms = 5000;
+    close_all();
 }
 
 /* What stands for a database lives as long as the loop: also in what its end still tells. */
@@ -715,10 +938,150 @@ static void the_manager_goes_first(void **state) {
     (void)server_end_all();
 }
 
+/* A thread of the pool's that was about to wake the loop when it went: the last word of that one finds it, and what stands for the database is freed. */
+static void *wakes_late(void *ud) {
+    dbm__taker *by = (dbm__taker *)ud;
+    pause_us(50000);
+    by->wake(by->ud);
+    dbm__store_release(&by->waking, 0);
+    return NULL;
+}
+static void a_wake_that_comes_late(void **state) {
+    pthread_t thread;
+    dbm__taker *by;
+    (void)state;
+    open_all("stepped", 1, false);
+    by = (dbm__taker *)(void *)dbm_async_on(loop, db); /* its first field */
+    CHECK(by != NULL && by->db == db);
+    dbm__store(&by->waking, 1);
+    CHECK(pthread_create(&thread, NULL, wakes_late, by) == 0);
+    close_all();
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(test_heap_live(&heap) == 0);
+}
+
+/* Rows of a call on a database end with the last one, and their connection goes to whoever waits for it: what the task then does must not reach the rows that
+ * another loop reads on it: which ThreadSanitizer alone can see, so nothing here orders the two. */
+typedef struct reader { dbm_session s; dbm_rows *rows; dbm_row *row; int count; int64_t sum; dbm_status status; } reader;
+static int second_reads, first_is_through, was_run;
+static dbm_task_status reads_first(dbm_task *t) {
+    reader *x = (reader *)dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_query(db, &x->rows, "rows 1 x 1"));
+    DBM_AWAIT_ROW(t, x->rows, x->row) x->count++;
+    __atomic_store_n(&first_is_through, 1, __ATOMIC_RELAXED);
+    DBM_TASK_END(t);
+}
+static dbm_task_status reads_second(dbm_task *t) {
+    reader *x = (reader *)dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session_on(t, db, &x->s));
+    DBM_AWAIT(t, dbm_async_query(&x->s, &x->rows, "rows 5 x 1"));
+    DBM_AWAIT_ROW(t, x->rows, x->row) {
+        x->sum += dbm_row_int(x->row, 0);
+        if (x->count++ == 0) {
+            __atomic_store_n(&second_reads, 1, __ATOMIC_RELAXED);
+            UNTIL(__atomic_load_n(&first_is_through, __ATOMIC_RELAXED) != 0);
+        }
+    }
+    DBM_TASK_END(t);
+}
+static void *second_loop(void *ud) {
+    dbm_loop *own;
+    CHECK_STATUS(dbm_loop_create(&own, mgr, NULL), DBM_OK);
+    CHECK(dbm_spawn(own, reads_second, ud).loop != NULL);
+    CHECK_STATUS(dbm_loop_run(own, 20000), DBM_OK);
+    dbm_loop_free(own);
+    return NULL;
+}
+static dbm_status is_run(dbm_session *on, void *ud) {
+    (void)on;
+    (void)ud;
+    __atomic_store_n(&was_run, 1, __ATOMIC_RELEASE);
+    return DBM_OK;
+}
+static void waits_for_the_second(void *ud, dbm_status status) { /* told before the first one goes on, whose connection is on its way already */
+    CHECK_STATUS(status, DBM_OK);
+    *(int *)ud = 1;
+    UNTIL(__atomic_load_n(&second_reads, __ATOMIC_RELAXED) != 0);
+}
+static void rows_of_another_loop(void **state) {
+    dbm_session beside;
+    dbm_database *db2;
+    dbm_config config;
+    pthread_t thread;
+    reader x, y;
+    int waited = 0;
+    told t = { 0 };
+    (void)state;
+    memset(&x, 0, sizeof x);
+    memset(&y, 0, sizeof y);
+    memset(&beside, 0, sizeof beside);
+    memset(&config, 0, sizeof config);
+    open_all("scripted", 1, false);
+    config.name = "beside";
+    db2 = server_add(mgr, server_make(), "scripted", &config);
+    CHECK_STATUS(dbm_async_session_cb(loop, db2, NULL, &beside, fn, &t), DBM_OK);
+    run();
+    (void)plan(v, DBM_OP_FETCH, 2, BLOCK);
+    CHECK(dbm_spawn(loop, reads_first, &x).loop != NULL);
+    while (__atomic_load_n(&v->blocked, __ATOMIC_RELAXED) == 0) (void)dbm_loop_step(loop, 1);
+    CHECK(pthread_create(&thread, NULL, second_loop, &y) == 0);
+    UNTIL(stats_of(db).waiting == 1);
+    CHECK_STATUS(dbm_async_run_cb(&beside, is_run, NULL, waits_for_the_second, &waited), DBM_OK);
+    UNTIL(__atomic_load_n(&was_run, __ATOMIC_ACQUIRE) != 0);
+    pause_us(20000); /* both answers are there in one turn, that one first */
+    server_release(v);
+    pause_us(20000);
+    run();
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(waited == 1 && x.count == 1);
+    if (y.count != 5 || y.sum != 1000) fail_msg("%d rows, their sum %d", y.count, (int)y.sum);
+    CHECK_STATUS(dbm_async_end_cb(&beside, fn, &t), DBM_OK);
+    run();
+    close_all();
+}
+
+/* What goes on a worker behind calls that went together waits until these were told: what a session shows is theirs meanwhile. */
+static int64_t shown[3];
+static void fn_slow(void *ud, dbm_status status) {
+    told *t = (told *)ud;
+    fn(ud, status);
+    shown[t->value] = dbm_last_id(&session);
+    pause_us(30000); /* the worker is through, if it could begin */
+}
+static dbm_status writes_there(dbm_session *s, void *ud) {
+    dbm_status st = dbm_exec(s, "write");
+    *(int64_t *)ud = dbm_last_id(s);
+    return st;
+}
+static void a_run_behind_a_batch(void **state) {
+    told t[3];
+    int64_t inside = 0;
+    (void)state;
+    open_all("batched", 1, false);
+    begin(false);
+    memset(t, 0, sizeof t);
+    for (int i = 0; i < 3; i++) t[i].value = i;
+    CHECK_STATUS(dbm_async_exec_cb(&session, NULL, NULL, "write"), DBM_OK);
+    run();
+    for (int i = 0; i < 2; i++) CHECK_STATUS(dbm_async_exec_cb(&session, fn_slow, &t[i], "write"), DBM_OK);
+    CHECK_STATUS(dbm_async_run_cb(&session, writes_there, &inside, fn_slow, &t[2]), DBM_OK);
+    run();
+    for (int i = 0; i < 3; i++) CHECK(t[i].times == 1 && t[i].status == DBM_OK && shown[i] == 2 + i);
+    CHECK(inside == 4);
+    end(DBM_OK);
+    close_all();
+}
+
 const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
     cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(nobody_waits), cmocka_unit_test(in_doubt_once), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
-    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(in_line_with_threads), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(the_manager_goes_first), cmocka_unit_test(rows_end_once_more)
+    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(in_line_with_threads), cmocka_unit_test(answers_are_gathered), cmocka_unit_test(cut_short_while_gathered),
+    cmocka_unit_test(as_many_each), cmocka_unit_test(handed_over_in_a_turn), cmocka_unit_test(refused_and_lost), cmocka_unit_test(late_calls_are_counted),
+    cmocka_unit_test(rows_are_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(the_manager_goes_first),
+    cmocka_unit_test(rows_end_once_more),
+    cmocka_unit_test(a_wake_that_comes_late), cmocka_unit_test(rows_of_another_loop), cmocka_unit_test(a_run_behind_a_batch)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }

@@ -199,6 +199,104 @@ static dbm_task_status begins(dbm_task *t) {
     x->at = 1;
     DBM_TASK_END(t);
 }
+/* dbm_cancel of another thread, while the loop looks whether there was one: the server is told by one of them, for a second word may hit what comes next. */
+static int cancels;
+static void slow_cancel(dbm_connection *c) {
+    (void)__atomic_add_fetch(&cancels, 1, __ATOMIC_RELAXED);
+    (void)poll(NULL, 0, 750);
+    on_cancel(c);
+}
+static void *cancels_soon(void *ud) {
+    dbm_session s = *(dbm_session *)ud;
+    (void)poll(NULL, 0, 300);
+    CHECK_STATUS(dbm_cancel(&s), DBM_OK);
+    return NULL;
+}
+static void one_tells_the_server(void **state) {
+    static dbm_adapter slow;
+    job x = { 0 };
+    pthread_t thread;
+    (void)state;
+    open_with("stepped", NULL);
+    slow = *db->adapter;
+    slow.cancel = slow_cancel;
+    db->adapter = &slow;
+    cancels = 0;
+    CHECK(dbm_spawn_opt(loop, works, &x, .on_end = on_end, .on_end_ud = &x).loop != NULL);
+    plan_delay(v, DBM_OP_EXECUTE, 1, 20000000);
+    while (v->counts[DBM_OP_EXECUTE] == 0) (void)dbm_loop_step(loop, 10);
+    CHECK(pthread_create(&thread, NULL, cancels_soon, &x.s) == 0);
+    CHECK_STATUS(dbm_loop_run(loop, 10000), DBM_OK);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(x.told == 1);
+    CHECK_STATUS(x.status, DBM_E_CANCELLED);
+    assert_int_equal(cancels, 1);
+    close_it();
+}
+
+/* What runs on a worker after a rollback that was cancelled, and cost the connection: it has another one. */
+static dbm_act *undone;
+static dbm_bulk *the_bulk;
+static dbm_status writes_once(dbm_session *s, void *ud) {
+    dbm_status st = dbm_exec(s, "write");
+    *(int *)ud = (int)v->counts[DBM_OP_CONNECT];
+    return st;
+}
+static dbm_task_status runs_after_a_rollback(dbm_task *t) {
+    job *x = (job *)dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session_on_opt(t, db, &x->s, .autocommit = 1));
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "write"));
+    DBM_AWAIT(t, dbm_async_bulk_begin(&x->s, &the_bulk, "t", "a,b"));
+    DBM_AWAIT(t, dbm_async_bulk_row(the_bulk, 1, 2));
+    DBM_TRY_AWAIT(t, &x->rc, undone = dbm_async_bulk_abandon(the_bulk));
+    x->at = 1;
+    DBM_AWAIT(t, dbm_async_run(&x->s, writes_once, &x->how));
+    DBM_TASK_END(t);
+}
+static void a_run_has_a_connection(void **state) {
+    job x = { 0 };
+    (void)state;
+    open_with("stepped", NULL);
+    v->bulk_window = 4;
+    CHECK(dbm_spawn_opt(loop, runs_after_a_rollback, &x, .on_end = on_end, .on_end_ud = &x).loop != NULL);
+    (void)plan(v, DBM_OP_ROLLBACK, 1, DROP);
+    while (v->counts[DBM_OP_ROLLBACK] == 0) (void)dbm_loop_step(loop, 10);
+    dbm_async_cancel(undone);
+    CHECK_STATUS(dbm_loop_run(loop, 10000), DBM_OK);
+    CHECK(x.told == 1 && x.at == 1 && x.how == 2);
+    if (x.status != DBM_OK) fail_msg("%s: %s (%s)", dbm_status_name(x.status), x.error.message, dbm_status_name(x.rc));
+    close_it();
+}
+
+/* A bulk that is cancelled in its BEGIN, and for which the adapter then has no way of its own: the session is its own again. */
+static dbm_act *bulk_act;
+static dbm_task_status begins_a_bulk(dbm_task *t) {
+    job *x = (job *)dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session_on(t, db, &x->s));
+    DBM_TRY_AWAIT(t, &x->rc, bulk_act = dbm_async_bulk_begin(&x->s, &the_bulk, "t", "a,b"));
+    x->at = ((dbm__work *)x->s.slot)->bulk == NULL && the_bulk == NULL ? 1 : 2;
+    (void)dbm_clear_error(&x->s);
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "write"));
+    DBM_TASK_END(t);
+}
+static void a_bulk_is_cancelled_in_its_begin(void **state) {
+    job x = { 0 };
+    (void)state;
+    open_with("stepped", NULL);
+    CHECK(dbm_spawn_opt(loop, begins_a_bulk, &x, .on_end = on_end, .on_end_ud = &x).loop != NULL);
+    plan_delay(v, DBM_OP_BEGIN, 1, 100000);
+    (void)plan(v, DBM_OP_BULK, 1, REFUSE);
+    while (v->counts[DBM_OP_BEGIN] == 0) (void)dbm_loop_step(loop, 10);
+    dbm_async_cancel(bulk_act);
+    CHECK_STATUS(dbm_loop_run(loop, 10000), DBM_OK);
+    CHECK(x.told == 1);
+    CHECK_STATUS(x.rc, DBM_E_CANCELLED);
+    assert_int_equal(x.at, 1);
+    close_it();
+}
+
 static void told(void *ud, dbm_status status) {
     job *x = (job *)ud;
     x->told++;
@@ -405,7 +503,7 @@ static void a_name_is_looked_up_elsewhere(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(the_end_has_a_limit), cmocka_unit_test(a_cancel_races_a_commit), cmocka_unit_test(the_limit_is_of_the_call),
-                                        cmocka_unit_test(the_loop_goes_in_a_begin), cmocka_unit_test(no_wait_of_its_own), cmocka_unit_test(a_listener_with_another_socket), cmocka_unit_test(a_name_is_looked_up_elsewhere) };
+                                        cmocka_unit_test(the_loop_goes_in_a_begin), cmocka_unit_test(one_tells_the_server), cmocka_unit_test(a_bulk_is_cancelled_in_its_begin), cmocka_unit_test(a_run_has_a_connection), cmocka_unit_test(no_wait_of_its_own), cmocka_unit_test(a_listener_with_another_socket), cmocka_unit_test(a_name_is_looked_up_elsewhere) };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

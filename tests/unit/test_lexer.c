@@ -1,4 +1,5 @@
 /* sql/lexer.c: placeholders, quotes and comments of each backend, verbs, scripts, names; and SQLite's own opinion of them. */
+#define DBM_TEST_WHOLE
 #include "dbm_test.h"
 #include <time.h>
 #if DBM_HAS_SQLITE

@@ -1,5 +1,6 @@
 /* async/loop.c, worker.c, bind_*.c: order, times, posts, descriptors that come and go, ends; on each way to wait: epoll, poll(), hooks, libuv, libev, libevent. */
 /* cc: -DDBM_WITH_LIBUV -DDBM_WITH_LIBEV -DDBM_WITH_LIBEVENT -Wl,--wrap=epoll_wait -Wl,--wrap=epoll_ctl -Wl,--wrap=poll */
+#define DBM_TEST_WHOLE
 #include "dbm_test.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -3,6 +3,7 @@
 #if !defined(DBM_TEST_SPLIT)
 #  define DBM_NO_THREADS
 #endif
+#define DBM_TEST_WHOLE
 #include "scripted.h"
 #include <sys/wait.h>
 #include <unistd.h>

@@ -3,6 +3,7 @@
 #if !defined(DBM_TEST_SPLIT)
 #  define DBM_SQLITE_NO_MEMSTATUS
 #endif
+#define DBM_TEST_WHOLE
 #include "dbm_test.h"
 #include <sqlite3.h>
 
