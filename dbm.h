@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c0fa37f7c43a25af: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 590f979035d1c329: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30693,6 +30693,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
     if (a->line != NULL && a->first == NULL) dbm__async_put_off(&a->line->front); }
 /* Nothing comes after it. */
 DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
+    if (dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a); /* which dbm__async_look() was to find, and does not any more */
     a->end = NULL;
     dbm__store32(&a->open, 0);
     r->writes = commit;

@@ -701,6 +701,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
 
 /* Nothing comes after it. */
 DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
+    if (dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a); /* which dbm__async_look() was to find, and does not any more */
     a->end = NULL;
     dbm__store32(&a->open, 0);
     r->writes = commit;
