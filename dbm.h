@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 590f979035d1c329: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 9088f82dfcaf7114: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -13227,6 +13227,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
 /* --- src/session/cursor.c --- */
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     rows->row.lent_to = NULL;
+    if (rows->row.copied != NULL) dbm__rows_init(w, rows);
     rows->row.copied = NULL;
     if (rows->row.looping) {
         rows->next = w->free_rows;
@@ -30500,10 +30501,10 @@ static void dbm__async_ran(dbm__worked *worked) {
         dbm__async_next(a, st);
         dbm__async_go(a); }
     if (turns != NULL) dbm__turns_next(turns); }
-/* No worker was free so far for a call that is cancelled, or late. */
+/* No worker was free so far for a call that is cancelled, or late. A bulk that the worker only goes on with has begun. */
 static bool dbm__async_recall(dbm__async *a, dbm__request *r) {
     dbm__turns *turns = a->turns;
-    if (!a->on || r->worked.run != dbm__async_worker || (r->kind == DBM__ASYNC_BULK_BEGIN && r->bulk != NULL) || !dbm__loop_work_recall(a->loop, &r->worked)) return false;
+    if (!a->on || r->worked.run != dbm__async_worker || (r->kind == DBM__ASYNC_BULK_BEGIN && !a->blocks) || !dbm__loop_work_recall(a->loop, &r->worked)) return false;
     if (turns != NULL && turns->patient == a) turns->patient = NULL;
     dbm__loop_unwatch(a->loop, &a->watch);
     a->on = a->late = false;

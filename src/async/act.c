@@ -443,10 +443,10 @@ static void dbm__async_ran(dbm__worked *worked) {
     if (turns != NULL) dbm__turns_next(turns);
 }
 
-/* No worker was free so far for a call that is cancelled, or late. */
+/* No worker was free so far for a call that is cancelled, or late. A bulk that the worker only goes on with has begun. */
 static bool dbm__async_recall(dbm__async *a, dbm__request *r) {
     dbm__turns *turns = a->turns;
-    if (!a->on || r->worked.run != dbm__async_worker || (r->kind == DBM__ASYNC_BULK_BEGIN && r->bulk != NULL) || !dbm__loop_work_recall(a->loop, &r->worked)) return false;
+    if (!a->on || r->worked.run != dbm__async_worker || (r->kind == DBM__ASYNC_BULK_BEGIN && !a->blocks) || !dbm__loop_work_recall(a->loop, &r->worked)) return false;
     if (turns != NULL && turns->patient == a) turns->patient = NULL;
     dbm__loop_unwatch(a->loop, &a->watch);
     a->on = a->late = false;

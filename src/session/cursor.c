@@ -7,6 +7,7 @@
 
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     rows->row.lent_to = NULL;
+    if (rows->row.copied != NULL) dbm__rows_init(w, rows);
     rows->row.copied = NULL;
     if (rows->row.looping) {
         rows->next = w->free_rows;

@@ -587,7 +587,7 @@ static void behind_a_slow_one(void **state) {
 /* A task keeps the rows of calls while it waits for others, on one connection: each is its own, and stays as it is. */
 /* ---- answers that come one by one ------------------------------------------------------------------------------------------------------- */
 
-static int64_t now_us = 1000000, tick_us;
+static _Atomic int64_t now_us = 1000000, tick_us; /* also read by the threads of workers */
 static int64_t stands_still(void *ud) {
     (void)ud;
     return now_us += tick_us;
