@@ -1574,7 +1574,7 @@ static void *relay_serves(void *ud) {
     ssize_t n;
     const char *hello = "HELLO 3 AUTH dbm s3cret;pw@%\r\n";
     p[0].fd = accept(y->listener, NULL, NULL);
-    p[1].fd = proxy_connect(y->port);
+    p[1].fd = proxy_connect(y->port, 0);
     p[0].events = p[1].events = POLLIN;
     if (p[0].fd >= 0 && p[1].fd >= 0 && proxy_send(p[1].fd, hello, strlen(hello))) {
         pause_ms(100);
