@@ -590,7 +590,8 @@ static void behind_a_slow_one(void **state) {
 static _Atomic int64_t now_us = 1000000, tick_us; /* also read by the threads of workers */
 static int64_t stands_still(void *ud) {
     (void)ud;
-    return now_us += tick_us;
+    now_us += tick_us;
+    return now_us;
 }
 enum { EACH = 6 }; /* calls of each of two connections */
 static lone some[4 * EACH];
