@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 9088f82dfcaf7114: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 2d2a1de8456d994d: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -13496,7 +13496,7 @@ static DBM__NOINLINE dbm_status dbm__query_given(dbm_session *on, dbm_statement 
     if (st == DBM_OK && one) return dbm__one_values(&call, sql, prepared, values, count, named, site, row);
     if (st == DBM_OK) st = dbm__work_query(call.work, sql, prepared, values, count, named, false, site, rows);
     if (st != DBM_OK) return dbm__call_end(&call, st);
-    (*rows)->row.owns_session = call.owns;
+    if (*rows != NULL) (*rows)->row.owns_session = call.owns; /* as it is, here */
     return DBM_OK; }
 DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...)
     DBM__PASS_ON(dbm__query_given(on, NULL, DBM__KIND_ROWS, false, rows, NULL, site, sql, given))
