@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 2d2a1de8456d994d: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 3b30e0c6cb43a761: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -13496,7 +13496,7 @@ static DBM__NOINLINE dbm_status dbm__query_given(dbm_session *on, dbm_statement 
     if (st == DBM_OK && one) return dbm__one_values(&call, sql, prepared, values, count, named, site, row);
     if (st == DBM_OK) st = dbm__work_query(call.work, sql, prepared, values, count, named, false, site, rows);
     if (st != DBM_OK) return dbm__call_end(&call, st);
-    if (*rows != NULL) (*rows)->row.owns_session = call.owns; /* as it is, here */
+    if (*rows != NULL) (*rows)->row.owns_session = call.owns; /* it is not: said for the analyzer */
     return DBM_OK; }
 DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...)
     DBM__PASS_ON(dbm__query_given(on, NULL, DBM__KIND_ROWS, false, rows, NULL, site, sql, given))
@@ -31100,16 +31100,16 @@ static void dbm__share_take(dbm__line *h, dbm__async *a, int most) {
     if (a->first == NULL) return;
     dbm__async_busy(a, true);
     dbm__async_go(a); }
-/* Calls that were late are counted, each once; a carrier that was wanted for them beside others is none. */
-static void dbm__share_late_one(dbm__line *h, uint64_t more) {
+/* Each call that was late counts as one of the pool's time-outs; a carrier that was wanted for them beside others, which the pool has counted, does not (-1). */
+static void dbm__share_timeouts(dbm__line *h, int by) {
     dbm__lock_take(&h->by.db->pool->lock);
-    h->by.db->pool->stats.timeouts += more;
+    h->by.db->pool->stats.timeouts += (uint64_t)(int64_t)by;
     dbm__lock_give(&h->by.db->pool->lock); }
 /* A carrier can't be had: unless there is another one, the calls that wanted it fail as it does. */
 static void dbm__carrier_failed(dbm__line *h, dbm_status st) {
     dbm_error_info kept = dbm__self()->last;
     dbm__request *r;
-    if (st == DBM_E_POOL_TIMEOUT && h->carriers != NULL) dbm__share_late_one(h, (uint64_t)0 - 1u);
+    if (st == DBM_E_POOL_TIMEOUT && h->carriers != NULL) dbm__share_timeouts(h, -1);
     while (h->carriers == NULL && h->front.first != NULL && h->front.first->began_us <= h->began_us && (r = dbm__share_pop(h)) != NULL) {
         dbm__self()->last = kept;
         dbm__copy_cut(dbm__self()->last.site, sizeof kept.site, r->site);
@@ -31146,7 +31146,7 @@ static void dbm__share_late(dbm__line *h) {
     dbm__request *r;
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
-        dbm__share_late_one(h, 1);
+        dbm__share_timeouts(h, 1);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
 DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;

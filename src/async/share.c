@@ -99,10 +99,10 @@ static void dbm__share_take(dbm__line *h, dbm__async *a, int most) {
     dbm__async_go(a);
 }
 
-/* Calls that were late are counted, each once; a carrier that was wanted for them beside others is none. */
-static void dbm__share_late_one(dbm__line *h, uint64_t more) {
+/* Each call that was late counts as one of the pool's time-outs; a carrier that was wanted for them beside others, which the pool has counted, does not (-1). */
+static void dbm__share_timeouts(dbm__line *h, int by) {
     dbm__lock_take(&h->by.db->pool->lock);
-    h->by.db->pool->stats.timeouts += more;
+    h->by.db->pool->stats.timeouts += (uint64_t)(int64_t)by;
     dbm__lock_give(&h->by.db->pool->lock);
 }
 
@@ -110,7 +110,7 @@ static void dbm__share_late_one(dbm__line *h, uint64_t more) {
 static void dbm__carrier_failed(dbm__line *h, dbm_status st) {
     dbm_error_info kept = dbm__self()->last;
     dbm__request *r;
-    if (st == DBM_E_POOL_TIMEOUT && h->carriers != NULL) dbm__share_late_one(h, (uint64_t)0 - 1u);
+    if (st == DBM_E_POOL_TIMEOUT && h->carriers != NULL) dbm__share_timeouts(h, -1);
     while (h->carriers == NULL && h->front.first != NULL && h->front.first->began_us <= h->began_us && (r = dbm__share_pop(h)) != NULL) {
         dbm__self()->last = kept;
         dbm__copy_cut(dbm__self()->last.site, sizeof kept.site, r->site);
@@ -156,7 +156,7 @@ static void dbm__share_late(dbm__line *h) {
     dbm__request *r;
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
-        dbm__share_late_one(h, 1);
+        dbm__share_timeouts(h, 1);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site));
     }
 }

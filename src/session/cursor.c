@@ -355,7 +355,7 @@ static DBM__NOINLINE dbm_status dbm__query_given(dbm_session *on, dbm_statement 
     if (st == DBM_OK && one) return dbm__one_values(&call, sql, prepared, values, count, named, site, row);
     if (st == DBM_OK) st = dbm__work_query(call.work, sql, prepared, values, count, named, false, site, rows);
     if (st != DBM_OK) return dbm__call_end(&call, st);
-    if (*rows != NULL) (*rows)->row.owns_session = call.owns; /* as it is, here */
+    if (*rows != NULL) (*rows)->row.owns_session = call.owns; /* it is not: said for the analyzer */
     return DBM_OK;
 }
 
