@@ -654,11 +654,10 @@ TEST_HELPER dbm_status link_welcome(dbm_connection *c, server *v) {
 
 TEST_HELPER dbm_status on_connect(dbm_connection *c, dbm_op *op) {
     server *v = (server *)dbm_adapter_db_data(c->db);
-    link_t *l = link_open(v), none;
+    link_t *l = link_open(v);
     plan_entry f;
     dbm_status st = DBM_OK;
     CHECK(op->kind == DBM_OP_CONNECT);
-    memset(&none, 0, sizeof none);
     int now = __atomic_add_fetch(&v->connecting, 1, __ATOMIC_RELAXED);
     (void)pthread_mutex_lock(&v->lock);
     if (now > v->connecting_most) v->connecting_most = now;
