@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 3b30e0c6cb43a761: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 95e115a9424bb157: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2596,7 +2596,8 @@ typedef enum dbm_op_kind {
     DBM_OP_UNPREPARE,     /* free prepared->data */
     DBM_OP_EXECUTE,       /* run sql (or prepared) with values */
     DBM_OP_FETCH,         /* the next row of result; DBM_DONE after the last */
-    DBM_OP_HOLD,          /* another statement is about to write (DBM_ADAPTER_ONE_RESULT: to be sent): make the rest of result independent of it */
+    DBM_OP_HOLD,          /* another statement is about to write (DBM_ADAPTER_ONE_RESULT: to be sent): make the rest of result independent of it;
+                           * DBM_DONE: as far as it is under way. What FETCH brings then is held again */
     DBM_OP_FINISH,        /* drop result, read to its end or not */
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,
@@ -11125,6 +11126,7 @@ struct dbm_row {
     bool fresh;                          /* the first row was delivered by EXECUTE and not yet handed out */
     bool ended;                          /* then it has no result */
     bool held;
+    bool held_so_far;                    /* what FETCH brings is not */
     bool looping;                        /* DBM_EACH: ends with its block */
     bool owns_session;                   /* of a call on a database: the session ends with it */
     const char *site;
@@ -13297,7 +13299,7 @@ DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
     row->number = 0;
     row->gen = w->gen;
     row->site = site;
-    row->ended = row->held = row->looping = row->owns_session = false;
+    row->ended = row->held = row->held_so_far = row->looping = row->owns_session = false;
     dbm__row_leave(row); }
 /* A command has answered: its rows, if any, stand before the first one. */
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
@@ -13354,7 +13356,7 @@ DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site
     row->op.deadline_us = dbm__work_deadline(w);
     return DBM_OK; }
 DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, const char *site) {
-    if (st != DBM_OK) {
+    if (st != DBM_OK && st != DBM_DONE) {
         dbm_error_info *e = &dbm__self()->last;
         char text[600];
         dbm__copy_cut(text, sizeof text, e->message);
@@ -13362,6 +13364,7 @@ DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, cons
                     row->site, w->db->one_result ? "runs" : "writes", site != NULL ? site : "a savepoint", text);
         return st; }
     row->held = true;
+    row->held_so_far = st == DBM_DONE;
     return DBM_OK; }
 static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     dbm_status st = dbm__row_holding(w, row, site);
@@ -13428,6 +13431,7 @@ DBM__FN DBM__NOINLINE bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) {
 static dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reported) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
+    if (row->held_so_far) row->held = row->held_so_far = false;
     if (st == DBM_OK) return dbm__row_stand(row), DBM_OK;
     if (st == DBM_DONE) {
         if (row->entry != NULL && row->entry->prepared.writes && row->op.affected >= 0) w->affected = row->op.affected;
@@ -13571,7 +13575,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     row->readable = row->op.columns;
     row->gen = w->gen;
     row->open = row->standing = true;
-    row->fresh = row->ended = row->held = row->looping = row->owns_session = false;
+    row->fresh = row->ended = row->held = row->held_so_far = row->looping = row->owns_session = false;
     *out = row;
     return DBM_OK; }
 DBM__DEF DBM__HOT dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
@@ -17378,7 +17382,8 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
  * to SYNC is skipped, as the server skips it in a pipeline.
  *
  * Rows come in one of two ways. In a transaction a query that has not proved small is DECLAREd as a cursor and FETCHed in batches, so nothing is
- * under way between two of them. All else runs directly, and its rows come singly until they end: `live`. */
+ * under way between two of them. All else runs directly, and its rows come singly until they end: `live`. So is a batch whose rows turn out
+ * larger than those before them. */
 enum { /* commands */
     DBM__PG_BEGIN = 1,   /* number: isolation, and 8 for READ ONLY */
     DBM__PG_SAVEPOINT, DBM__PG_RELEASE, DBM__PG_ROLLBACK_TO,   /* number: the savepoint's */
@@ -17472,10 +17477,12 @@ typedef struct dbm__pg_statement {
     dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns; and their types */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
+    bool looped;             /* statements run amid its rows */
     bool copying;            /* COPY sends its rows */
     uint32_t cursor;         /* open on the server; 0: none */
     int depth;
-    int fetch;               /* rows of the last FETCH */
+    int fetch;               /* rows of the last FETCH, */
+    int64_t fetched;         /* and all of those before it */
     int64_t total;
     int columns;
     Oid *types;              /* of its columns */
@@ -17637,7 +17644,9 @@ typedef struct dbm__pg {
 #define DBM__PG_BLOCK_KEPT ((size_t)65536)
 #define DBM__PG_FIRST_ROWS 64    /* of the first FETCH */
 #define DBM__PG_MOST_ROWS 4096    /* of a later one, if they are small */
+#define DBM__PG_LOOP_ROWS 256    /* where statements run amid the rows: what is under way must fit row_buffer then */
 #define DBM__PG_BATCH_BYTES 262144
+#define DBM__PG_MOST_BYTES ((size_t)524288) /* of a batch that are gathered before its rows are handed out */
 #define DBM__PG_SMALL_RUNS 2
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
 static bool dbm__pg_in_binary(Oid type) {
@@ -18240,8 +18249,8 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
         PQfreemem(data); } }
 DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
-    s->total = 0; }
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->looped = s->copying = false;
+    s->total = s->fetched = 0; }
 static void dbm__pg_rows_free(dbm__pg *q, dbm__pg_statement *s) {
     s->held = s->last_held = NULL;
     dbm__aside_drop(q->owner, &s->aside, &q->spare_chunk);
@@ -18419,8 +18428,8 @@ static int dbm__pg_answers(dbm__pg *q) {
         if (!q->piped && q->emitted == q->sent.head) {
             if (!dbm__pg_send(q)) return DBM__PG_DEAD;
             if (PQflush(q->conn) < 0) return DBM__PG_DEAD; }
-        if (!q->armed && (item->kind == DBM__PG_RUN || (item->kind == DBM__PG_SENT && (item->number & DBM__PG_HAS_ROWS) != 0))) {
-            if (item->kind == DBM__PG_RUN && q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
+        if (!q->armed && (item->kind == DBM__PG_RUN || (item->kind == DBM__PG_FETCH && item->number > DBM__PG_FIRST_ROWS) || (item->kind == DBM__PG_SENT && (item->number & DBM__PG_HAS_ROWS) != 0))) {
+            if (item->kind != DBM__PG_SENT && q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             (void)PQsetSingleRowMode(q->conn); }
         if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
@@ -18702,7 +18711,8 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         case '1': case '3': case 's': case 'n': case 'A': case 'I': break;
         default: return DBM__PG_DEAD; } }
     if (q->awaited == 0 && q->sent.count == 0 && in->at == in->end) return DBM__PG_ALL;
-    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS; }
+    if (!q->lane || s == NULL || s->rows == 0 || q->mode != DBM__PG_TAKE || q->closing) return DBM__PG_WAITS;
+    return q->gather && in->at - in->row < DBM__PG_MOST_BYTES ? DBM__PG_WAITS : DBM__PG_ROW; }
 /* Reads once, or as often as there is more than fits. */
 static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
     for (;;) {
@@ -18832,6 +18842,7 @@ static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_statement **at = &q->cursors;
     while (*at != NULL && *at != s) at = &(*at)->next_cursor;
     if (*at == s) *at = s->next_cursor; }
+static void dbm__pg_cursor_gone(dbm__pg *q, dbm__pg_statement *s) { s->cursor = 0; dbm__pg_cursor_unlink(q, s); }
 /* Its server side is gone with its transaction, or its savepoint. */
 static void dbm__pg_cursors_lost(dbm__pg *q, int depth) {
     dbm__pg_statement **at = &q->cursors, *s;
@@ -18849,8 +18860,7 @@ static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
     item = dbm__pg_add(q, &q->closes, DBM__PG_CLOSE, s->cursor);
     if (item != NULL) item->depth = s->depth;
     q->no_memory = false; /* then it ends with the transaction */
-    s->cursor = 0;
-    dbm__pg_cursor_unlink(q, s); }
+    dbm__pg_cursor_gone(q, s); }
 static void dbm__pg_transaction_over(dbm__pg *q) {
     q->tx = DBM__PG_TX_NONE;
     if (DBM__UNLIKELY(q->ddl)) dbm__pg_schema_changed(q);
@@ -19118,12 +19128,16 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
 static bool dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     q->main = s;
+    if (s->aside.chunks != NULL) { /* the last of them was in hand */
+        dbm__pg_row_moves(s);
+        dbm__aside_drop(q->owner, &s->aside, &q->spare_chunk); }
     if (s->live) {
         q->mode = DBM__PG_TAKE;
         dbm__pg_lane_on(q, s);
         return true; }
     if (s->lost) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "34000", 0, "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-    s->fetch = dbm__pg_batch_rows(s, DBM__PG_MOST_ROWS);
+    s->fetch = dbm__pg_batch_rows(s, s->looped ? DBM__PG_LOOP_ROWS : DBM__PG_MOST_ROWS);
+    s->fetched = s->total;
     q->cursor_run = true;
     if (s->in.data != NULL && dbm__pg_lane_free(q) && dbm__pg_lane_fetch(q, s)) return true;
     dbm_adapter_free(q->owner, s->in.data); /* the rows come through libpq from now on */
@@ -19545,8 +19559,9 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         dbm__pg_statement *s = (dbm__pg_statement *)op->result;
         q->main = s;
         q->mode = op->kind == DBM_OP_HOLD ? DBM__PG_KEEP : DBM__PG_DROP;
+        s->looped = s->looped || op->kind == DBM_OP_HOLD;
         q->dropped = 0;
-        if (!s->live) dbm__pg_end_local(q, DBM_OK); /* HOLD */
+        if (!s->live) dbm__pg_end_local(q, s->cursor != 0 ? DBM_DONE : DBM_OK); /* HOLD */
         else if (op->kind == DBM_OP_FINISH || s->in.data == NULL || dbm__pg_lane_pin(q, s)) dbm__pg_lane_on(q, s);
         else q->local = dbm__pg_end(q, DBM__PG_ROW);
         break; }
@@ -19684,12 +19699,16 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     if (stale) dbm_adapter_fail_retryable(q->c);
     return true; }
 static void dbm__pg_row_width(dbm__pg_statement *s) {
-    size_t size = s->rows <= 0 ? 0 : (s->in.data != NULL ? s->in.at - s->in.row : PQresultMemorySize(s->res)) / (size_t)s->rows + 32;
-    if (size > (size_t)s->row_size) s->row_size = (int)size; }
+    size_t size = 0;
+    int i;
+    if (s->rows <= 0) return;
+    if (s->in.data == NULL && s->rows == 1) for (i = 0; i < s->columns; i++) size += (size_t)PQgetlength(s->res, 0, i) + 16;
+    else size = (s->in.data != NULL ? s->in.at - s->in.row : PQresultMemorySize(s->res)) / (size_t)s->rows;
+    if (size + 32 > (size_t)s->row_size) s->row_size = (int)size + 32; }
 /* A FETCH was answered: what follows it. */
 static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_row_width(s);
-    if (s->rows < s->fetch) {
+    if (s->total - s->fetched < s->fetch) {
         s->ended = true;
         dbm__pg_close_cursor(q, s); } }
 /* It has succeeded, as far as it has been read. */
@@ -19715,7 +19734,8 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     if (q->cursor_run) {
         s->next_cursor = q->cursors;
         q->cursors = s;
-        dbm__pg_batch_done(q, s);
+        if (s->live) dbm__pg_row_width(s);
+        else dbm__pg_batch_done(q, s);
         op->affected = -1;
     } else {
         if (!s->live) s->ended = true;
@@ -19754,23 +19774,39 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
-    if (how == DBM__PG_ROW) return true;
+    if (how == DBM__PG_ROW) { dbm__pg_row_width(s); return s->live = true; }
     if (dbm__pg_failed(q)) {
         q->outcome = dbm__pg_refused(q);
         s->live = false;
         s->ended = true;
-        if (s->cursor != 0) { s->cursor = 0; dbm__pg_cursor_unlink(q, s); }
+        if (s->cursor != 0) dbm__pg_cursor_gone(q, s);
         s->rows = 0;
         return true; }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
-    if (s->live) {
+    if (s->live && s->cursor == 0 && !s->lost) {
         s->live = false;
         s->ended = true;
         if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
         if (s->in.data == NULL) s->rows = s->row = 0;
         return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE); }
-    dbm__pg_batch_done(q, s);
+    s->live = false;
+    if (!s->lost) dbm__pg_batch_done(q, s);
+    if (s->rows == 0 && !s->ended) { /* the batch had no more */
+        dbm__pg_start_fetch(q, op);
+        return q->local; }
     return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE); }
+/* All that was under way is put aside. A cursor may bring more. */
+static bool dbm__pg_hold_end(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    s->live = false;
+    if (dbm__pg_failed(q)) {
+        q->outcome = dbm__pg_refused(q);
+        s->ended = true;
+        if (s->cursor != 0) dbm__pg_cursor_gone(q, s);
+        return true; }
+    if (s->cursor == 0) s->ended = !s->lost;
+    else dbm__pg_batch_done(q, s);
+    return dbm__pg_over(q, s->ended ? DBM_OK : DBM_DONE); }
 static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm_op *op = q->op;
     if (dbm__pg_failed(q)) {
@@ -19858,10 +19894,7 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
     case DBM_OP_HOLD:
         if (how == DBM__PG_ROW) return dbm__pg_over(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "they are more than row_buffer (%z bytes)", op->row_buffer));
-        q->main->live = false;
-        q->main->ended = true;
-        if (dbm__pg_failed(q)) q->outcome = dbm__pg_refused(q);
-        return true;
+        return dbm__pg_hold_end(q);
     case DBM_OP_FINISH:
         q->main->live = false;
         q->main->total += q->dropped;
@@ -19995,6 +20028,7 @@ answered:
                 return DBM_STEP_BOTH; }
             q->copy_tail = false;
             if (dbm__pg_end(q, how) || q->local) return dbm__pg_done(q);
+            if (q->lane) goto lane;
             if (q->state == DBM__PG_NATIVE_USE) break; /* a script runs */
             how = dbm__pg_answers(q);
             if (how != DBM__PG_WAITS) continue; }

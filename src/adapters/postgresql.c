@@ -51,7 +51,8 @@
  * to SYNC is skipped, as the server skips it in a pipeline.
  *
  * Rows come in one of two ways. In a transaction a query that has not proved small is DECLAREd as a cursor and FETCHed in batches, so nothing is
- * under way between two of them. All else runs directly, and its rows come singly until they end: `live`. */
+ * under way between two of them. All else runs directly, and its rows come singly until they end: `live`. So is a batch whose rows turn out
+ * larger than those before them. */
 
 /* ---- what it keeps ----------------------------------------------------------------------------------------------- */
 
@@ -156,10 +157,12 @@ typedef struct dbm__pg_statement {
     dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns; and their types */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
+    bool looped;             /* statements run amid its rows */
     bool copying;            /* COPY sends its rows */
     uint32_t cursor;         /* open on the server; 0: none */
     int depth;
-    int fetch;               /* rows of the last FETCH */
+    int fetch;               /* rows of the last FETCH, */
+    int64_t fetched;         /* and all of those before it */
     int64_t total;
     int columns;
     Oid *types;              /* of its columns */
@@ -326,7 +329,9 @@ typedef struct dbm__pg {
 #define DBM__PG_BLOCK_KEPT ((size_t)65536)
 #define DBM__PG_FIRST_ROWS 64    /* of the first FETCH */
 #define DBM__PG_MOST_ROWS 4096    /* of a later one, if they are small */
+#define DBM__PG_LOOP_ROWS 256    /* where statements run amid the rows: what is under way must fit row_buffer then */
 #define DBM__PG_BATCH_BYTES 262144
+#define DBM__PG_MOST_BYTES ((size_t)524288) /* of a batch that are gathered before its rows are handed out */
 #define DBM__PG_SMALL_RUNS 2
 
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
@@ -1146,8 +1151,8 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
 
 DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
-    s->total = 0;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->looped = s->copying = false;
+    s->total = s->fetched = 0;
 }
 
 static void dbm__pg_rows_free(dbm__pg *q, dbm__pg_statement *s) {
@@ -1379,8 +1384,8 @@ static int dbm__pg_answers(dbm__pg *q) {
             if (!dbm__pg_send(q)) return DBM__PG_DEAD;
             if (PQflush(q->conn) < 0) return DBM__PG_DEAD;
         }
-        if (!q->armed && (item->kind == DBM__PG_RUN || (item->kind == DBM__PG_SENT && (item->number & DBM__PG_HAS_ROWS) != 0))) {
-            if (item->kind == DBM__PG_RUN && q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
+        if (!q->armed && (item->kind == DBM__PG_RUN || (item->kind == DBM__PG_FETCH && item->number > DBM__PG_FIRST_ROWS) || (item->kind == DBM__PG_SENT && (item->number & DBM__PG_HAS_ROWS) != 0))) {
+            if (item->kind != DBM__PG_SENT && q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             (void)PQsetSingleRowMode(q->conn);
         }
@@ -1729,7 +1734,8 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         }
     }
     if (q->awaited == 0 && q->sent.count == 0 && in->at == in->end) return DBM__PG_ALL;
-    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS;
+    if (!q->lane || s == NULL || s->rows == 0 || q->mode != DBM__PG_TAKE || q->closing) return DBM__PG_WAITS;
+    return q->gather && in->at - in->row < DBM__PG_MOST_BYTES ? DBM__PG_WAITS : DBM__PG_ROW;
 }
 
 /* Reads once, or as often as there is more than fits. */
@@ -1916,6 +1922,11 @@ static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
     if (*at == s) *at = s->next_cursor;
 }
 
+static void dbm__pg_cursor_gone(dbm__pg *q, dbm__pg_statement *s) {
+    s->cursor = 0;
+    dbm__pg_cursor_unlink(q, s);
+}
+
 /* Its server side is gone with its transaction, or its savepoint. */
 static void dbm__pg_cursors_lost(dbm__pg *q, int depth) {
     dbm__pg_statement **at = &q->cursors, *s;
@@ -1939,8 +1950,7 @@ static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
     item = dbm__pg_add(q, &q->closes, DBM__PG_CLOSE, s->cursor);
     if (item != NULL) item->depth = s->depth;
     q->no_memory = false; /* then it ends with the transaction */
-    s->cursor = 0;
-    dbm__pg_cursor_unlink(q, s);
+    dbm__pg_cursor_gone(q, s);
 }
 
 static void dbm__pg_transaction_over(dbm__pg *q) {
@@ -2285,13 +2295,18 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
 static bool dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     q->main = s;
+    if (s->aside.chunks != NULL) { /* the last of them was in hand */
+        dbm__pg_row_moves(s);
+        dbm__aside_drop(q->owner, &s->aside, &q->spare_chunk);
+    }
     if (s->live) {
         q->mode = DBM__PG_TAKE;
         dbm__pg_lane_on(q, s);
         return true;
     }
     if (s->lost) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "34000", 0, "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-    s->fetch = dbm__pg_batch_rows(s, DBM__PG_MOST_ROWS);
+    s->fetch = dbm__pg_batch_rows(s, s->looped ? DBM__PG_LOOP_ROWS : DBM__PG_MOST_ROWS);
+    s->fetched = s->total;
     q->cursor_run = true;
     if (s->in.data != NULL && dbm__pg_lane_free(q) && dbm__pg_lane_fetch(q, s)) return true;
     dbm_adapter_free(q->owner, s->in.data); /* the rows come through libpq from now on */
@@ -2815,8 +2830,9 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         dbm__pg_statement *s = (dbm__pg_statement *)op->result;
         q->main = s;
         q->mode = op->kind == DBM_OP_HOLD ? DBM__PG_KEEP : DBM__PG_DROP;
+        s->looped = s->looped || op->kind == DBM_OP_HOLD;
         q->dropped = 0;
-        if (!s->live) dbm__pg_end_local(q, DBM_OK); /* HOLD */
+        if (!s->live) dbm__pg_end_local(q, s->cursor != 0 ? DBM_DONE : DBM_OK); /* HOLD */
         else if (op->kind == DBM_OP_FINISH || s->in.data == NULL || dbm__pg_lane_pin(q, s)) dbm__pg_lane_on(q, s);
         else q->local = dbm__pg_end(q, DBM__PG_ROW);
         break;
@@ -2985,14 +3001,18 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
 }
 
 static void dbm__pg_row_width(dbm__pg_statement *s) {
-    size_t size = s->rows <= 0 ? 0 : (s->in.data != NULL ? s->in.at - s->in.row : PQresultMemorySize(s->res)) / (size_t)s->rows + 32;
-    if (size > (size_t)s->row_size) s->row_size = (int)size;
+    size_t size = 0;
+    int i;
+    if (s->rows <= 0) return;
+    if (s->in.data == NULL && s->rows == 1) for (i = 0; i < s->columns; i++) size += (size_t)PQgetlength(s->res, 0, i) + 16;
+    else size = (s->in.data != NULL ? s->in.at - s->in.row : PQresultMemorySize(s->res)) / (size_t)s->rows;
+    if (size + 32 > (size_t)s->row_size) s->row_size = (int)size + 32;
 }
 
 /* A FETCH was answered: what follows it. */
 static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_row_width(s);
-    if (s->rows < s->fetch) {
+    if (s->total - s->fetched < s->fetch) {
         s->ended = true;
         dbm__pg_close_cursor(q, s);
     }
@@ -3024,7 +3044,8 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     if (q->cursor_run) {
         s->next_cursor = q->cursors;
         q->cursors = s;
-        dbm__pg_batch_done(q, s);
+        if (s->live) dbm__pg_row_width(s);
+        else dbm__pg_batch_done(q, s);
         op->affected = -1;
     } else {
         if (!s->live) s->ended = true;
@@ -3075,28 +3096,48 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
-    if (how == DBM__PG_ROW) return true;
+    if (how == DBM__PG_ROW) {
+        dbm__pg_row_width(s);
+        return s->live = true;
+    }
     if (dbm__pg_failed(q)) {
         q->outcome = dbm__pg_refused(q);
         s->live = false;
         s->ended = true;
-        if (s->cursor != 0) {
-            s->cursor = 0;
-            dbm__pg_cursor_unlink(q, s);
-        }
+        if (s->cursor != 0) dbm__pg_cursor_gone(q, s);
         s->rows = 0;
         return true;
     }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
-    if (s->live) {
+    if (s->live && s->cursor == 0 && !s->lost) {
         s->live = false;
         s->ended = true;
         if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
         if (s->in.data == NULL) s->rows = s->row = 0;
         return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE);
     }
-    dbm__pg_batch_done(q, s);
+    s->live = false;
+    if (!s->lost) dbm__pg_batch_done(q, s);
+    if (s->rows == 0 && !s->ended) { /* the batch had no more */
+        dbm__pg_start_fetch(q, op);
+        return q->local;
+    }
     return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE);
+}
+
+/* All that was under way is put aside. A cursor may bring more. */
+static bool dbm__pg_hold_end(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    s->live = false;
+    if (dbm__pg_failed(q)) {
+        q->outcome = dbm__pg_refused(q);
+        s->ended = true;
+        if (s->cursor != 0) dbm__pg_cursor_gone(q, s);
+        return true;
+    }
+    if (s->cursor == 0) s->ended = !s->lost;
+    else dbm__pg_batch_done(q, s);
+    return dbm__pg_over(q, s->ended ? DBM_OK : DBM_DONE);
 }
 
 static bool dbm__pg_commit_end(dbm__pg *q) {
@@ -3209,10 +3250,7 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
     case DBM_OP_HOLD:
         if (how == DBM__PG_ROW) return dbm__pg_over(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "they are more than row_buffer (%z bytes)", op->row_buffer));
-        q->main->live = false;
-        q->main->ended = true;
-        if (dbm__pg_failed(q)) q->outcome = dbm__pg_refused(q);
-        return true;
+        return dbm__pg_hold_end(q);
     case DBM_OP_FINISH:
         q->main->live = false;
         q->main->total += q->dropped;
@@ -3390,6 +3428,7 @@ answered:
             }
             q->copy_tail = false;
             if (dbm__pg_end(q, how) || q->local) return dbm__pg_done(q);
+            if (q->lane) goto lane;
             if (q->state == DBM__PG_NATIVE_USE) break; /* a script runs */
             how = dbm__pg_answers(q);
             if (how != DBM__PG_WAITS) continue;

@@ -86,7 +86,8 @@ typedef enum dbm_op_kind {
     DBM_OP_UNPREPARE,     /* free prepared->data */
     DBM_OP_EXECUTE,       /* run sql (or prepared) with values */
     DBM_OP_FETCH,         /* the next row of result; DBM_DONE after the last */
-    DBM_OP_HOLD,          /* another statement is about to write (DBM_ADAPTER_ONE_RESULT: to be sent): make the rest of result independent of it */
+    DBM_OP_HOLD,          /* another statement is about to write (DBM_ADAPTER_ONE_RESULT: to be sent): make the rest of result independent of it;
+                           * DBM_DONE: as far as it is under way. What FETCH brings then is held again */
     DBM_OP_FINISH,        /* drop result, read to its end or not */
     DBM_OP_SCRIPT,        /* run several statements, without values or rows */
     DBM_OP_PING,

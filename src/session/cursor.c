@@ -109,7 +109,7 @@ DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
     row->number = 0;
     row->gen = w->gen;
     row->site = site;
-    row->ended = row->held = row->looping = row->owns_session = false;
+    row->ended = row->held = row->held_so_far = row->looping = row->owns_session = false;
     dbm__row_leave(row);
 }
 
@@ -181,7 +181,7 @@ DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site
 }
 
 DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, const char *site) {
-    if (st != DBM_OK) {
+    if (st != DBM_OK && st != DBM_DONE) {
         dbm_error_info *e = &dbm__self()->last;
         char text[600];
         dbm__copy_cut(text, sizeof text, e->message);
@@ -190,6 +190,7 @@ DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, cons
         return st;
     }
     row->held = true;
+    row->held_so_far = st == DBM_DONE;
     return DBM_OK;
 }
 
@@ -272,6 +273,7 @@ DBM__FN DBM__NOINLINE bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) {
 static dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reported) {
     dbm_row *row = &rows->row;
     dbm__work *w = row->work;
+    if (row->held_so_far) row->held = row->held_so_far = false;
     if (st == DBM_OK) return dbm__row_stand(row), DBM_OK;
     if (st == DBM_DONE) {
         if (row->entry != NULL && row->entry->prepared.writes && row->op.affected >= 0) w->affected = row->op.affected;
@@ -451,7 +453,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     row->readable = row->op.columns;
     row->gen = w->gen;
     row->open = row->standing = true;
-    row->fresh = row->ended = row->held = row->looping = row->owns_session = false;
+    row->fresh = row->ended = row->held = row->held_so_far = row->looping = row->owns_session = false;
     *out = row;
     return DBM_OK;
 }

@@ -58,6 +58,7 @@ struct dbm_row {
     bool fresh;                          /* the first row was delivered by EXECUTE and not yet handed out */
     bool ended;                          /* then it has no result */
     bool held;
+    bool held_so_far;                    /* what FETCH brings is not */
     bool looping;                        /* DBM_EACH: ends with its block */
     bool owns_session;                   /* of a call on a database: the session ends with it */
     const char *site;

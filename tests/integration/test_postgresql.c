@@ -497,6 +497,55 @@ static void rows_stream_in_constant_memory(void **state) {
     }
 }
 
+/* Narrow rows, of which a batch takes many, and then wide ones. */
+static int64_t grows_size(int64_t g, int64_t wide) { return g > 150 && g <= wide ? 100000 : g % 10; }
+
+static void rows_grow(void) {
+    dbm_status rc;
+    int way;
+    (void)raw_text("DROP TABLE IF EXISTS grows; CREATE TABLE grows (a int)");
+    for (way = 0; way < 5; way++) { /* read; with a statement amid some rows, amid all, amid the wide ones; left early */
+        int64_t wide = way == 0 ? 3000 : way == 2 ? 1000 : 400, most = way == 0 ? 3100 : 3000, n = 0, inside = 0;
+        long before = resident_kb(), peak = 0;
+        char sql[160]; /* another one for each: how wide its rows were is remembered */
+        (void)snprintf(sql, sizeof sql, "SELECT g, repeat('x', CASE WHEN g BETWEEN 151 AND ? THEN 100000 ELSE g %% 10 END), %d FROM generate_series(1, ?) g", way);
+        heap.peak_bytes = 0;
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            DBM_EACH(s, row, sql, wide, most) {
+                const char *text = dbm_row_text(row, 1);
+                size_t size = strlen(text);
+                if (dbm_row_int(row, 0) != ++n || (int64_t)size != grows_size(n, wide) || (size > 0 && text[size - 1] != 'x')) fail_msg("way %d: row %d", way, (int)n);
+                if (n % 100 == 0 && resident_kb() > peak) peak = resident_kb();
+                if (way == 4 && n == 160) break;
+                if (way == 0 || way == 4 || (way == 1 && n % 70 != 0) || (way == 3 && n < 155)) continue;
+                if (dbm_exec(s, "INSERT INTO grows VALUES (?)", n) != DBM_OK) break;
+                inside++;
+                if (strcmp(dbm_row_text(row, 1), text) != 0 || dbm_row_int(row, 0) != n) fail_msg("way %d: row %d has moved", way, (int)n);
+            }
+            dbm_exec(s, "INSERT INTO grows VALUES (0)");
+        }
+        if (rc != DBM_OK) fail_msg("way %d, row %d: %s", way, (int)n, dbm_last_error()->message);
+        assert_int_equal(n, way == 4 ? 160 : most);
+        assert_int_equal(raw_number("SELECT count(*) FROM grows"), inside + 1);
+        (void)raw_text("TRUNCATE grows");
+        if (way == 0 && heap.peak_bytes >= 2 * 1024 * 1024) fail_msg("%ld bytes", heap.peak_bytes);
+        if (way == 0 && !SANITIZED && peak - before > 4096) fail_msg("%ld KB more", peak - before);
+    }
+}
+
+static void rows_may_grow(void **state) {
+    char url[SERVERS_TEXT];
+    dbm_config config;
+    (void)state;
+    rows_grow();
+    (void)snprintf(url, sizeof url, "%s?sslmode=require", fresh.url); /* all through libpq */
+    memset(&config, 0, sizeof config);
+    config.url = url;
+    dbm_manager_free(mgr);
+    open_with(&config);
+    rows_grow();
+}
+
 static void left_early_nothing_is_lost(void **state) {
     dbm_status rc;
     int way, run;
@@ -1787,7 +1836,7 @@ int main(void) {
         T(conflicts_are_tried_again),
         T(failed_commits_say_so),
         T(affected_and_last_id),
-        T(rows_stream_in_constant_memory),
+        T(rows_stream_in_constant_memory), T(rows_may_grow),
         T(left_early_nothing_is_lost), T(sends_are_done_in_order), T(sends_fail_as_themselves), T(sends_do_not_lock_up),
         T(statements_inside_of_loops),
         T(too_many_rows_to_keep),
