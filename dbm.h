@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 95e115a9424bb157: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 91fed922a6d06194: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -29335,6 +29335,8 @@ typedef struct dbm__async {
     struct dbm__line *line;              /* it is a carrier, */
     struct dbm__async *next_carrier;
     int served;                          /* of so many calls; */
+    uint32_t take;                       /* the number of its last taking, as the line counts; */
+    int64_t took_us;                     /* when it was */
     bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
     int64_t gathers_us;                  /* it looks when the line's lead is told something, and then at the latest; 0: by itself */
@@ -29366,6 +29368,7 @@ typedef struct dbm__line {
     dbm__word posted;                    /* `woken` is on its way */
     dbm__async front;                    /* without a work: calls are put there, and wait */
     int waiting;                         /* how many of them */
+    uint32_t takes;                      /* how often carriers have taken calls */
     dbm__async *carriers, *lead;         /* lead: of those whose answers come, the one that is watched */
     bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
     dbm__watch later;                    /* when to look again whether others have given a connection back */
@@ -31121,6 +31124,8 @@ static bool dbm__carrier_free(dbm__async *a) {
 /* Some of the calls that wait; or one that has many rows, of which it becomes the session. */
 static void dbm__share_take(dbm__line *h, dbm__async *a, int most) {
     dbm__request *r;
+    a->take = ++h->takes;
+    a->took_us = dbm__now(h->by.db->host);
     while (most-- > 0 && h->front.first != NULL && (a->first == NULL || h->front.first->kind != DBM__ASYNC_QUERY) && (r = dbm__share_pop(h)) != NULL) {
         dbm_task *task = dbm__act_task(&r->act);
         dbm__async_queue(a, r);
@@ -31182,6 +31187,17 @@ static void dbm__share_late(dbm__line *h) {
         (void)dbm__share_pop(h);
         dbm__share_timeouts(h, 1);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
+/* Whoever is answered first would be given calls again and again, and on one processor its server's process would run before those that have had theirs for some
+ * milliseconds. So what was taken is overtaken by no more than `most` later takings; but what is not quick itself holds up nobody for longer than DBM__GATHER_US. */
+static bool dbm__share_overtakes(dbm__line *h, int most) {
+    const dbm__async *a;
+    int64_t until_us = 0;
+    for (a = h->carriers; a != NULL; a = a->next_carrier) {
+        if ((a->first != NULL || a->sent != NULL) && h->takes - a->take > (uint32_t)most && a->took_us + DBM__GATHER_US > until_us) until_us = a->took_us + DBM__GATHER_US; }
+    if (until_us == 0 || h->ends || dbm__now(h->by.db->host) >= until_us) return false;
+    dbm__loop_unwatch(h->loop, &h->later);
+    dbm__loop_watch(h->loop, &h->later, -1, 0, until_us);
+    return h->looks = true; }
 DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
     dbm__async *a, *next; const dbm__request *r;
@@ -31189,6 +31205,7 @@ DBM__FN void dbm__share_go(dbm__line *h) {
     for (a = h->carriers; a != NULL; a = a->next_carrier, ends++) { calls += a->sent_count; for (r = a->first; r != NULL; r = r->next) calls++; }
     most = ends > 0 ? (calls + ends - 1) / ends : 1; /* so that all carriers have about as many, and a call is not behind more of them than others are */
     if (most > DBM__SHARE_CALLS) most = DBM__SHARE_CALLS;
+    if (h->waiting != 0 && dbm__share_overtakes(h, ends > 4 ? ends / 4 : 1)) return;
     for (a = h->carriers; a != NULL; a = next) {
         next = a->next_carrier;
         if (!dbm__carrier_free(a)) continue;

@@ -83,6 +83,8 @@ static bool dbm__carrier_free(dbm__async *a) {
 /* Some of the calls that wait; or one that has many rows, of which it becomes the session. */
 static void dbm__share_take(dbm__line *h, dbm__async *a, int most) {
     dbm__request *r;
+    a->take = ++h->takes;
+    a->took_us = dbm__now(h->by.db->host);
     while (most-- > 0 && h->front.first != NULL && (a->first == NULL || h->front.first->kind != DBM__ASYNC_QUERY) && (r = dbm__share_pop(h)) != NULL) {
         dbm_task *task = dbm__act_task(&r->act);
         dbm__async_queue(a, r);
@@ -161,6 +163,20 @@ static void dbm__share_late(dbm__line *h) {
     }
 }
 
+/* Whoever is answered first would be given calls again and again, and on one processor its server's process would run before those that have had theirs for some
+ * milliseconds. So what was taken is overtaken by no more than `most` later takings; but what is not quick itself holds up nobody for longer than DBM__GATHER_US. */
+static bool dbm__share_overtakes(dbm__line *h, int most) {
+    const dbm__async *a;
+    int64_t until_us = 0;
+    for (a = h->carriers; a != NULL; a = a->next_carrier) {
+        if ((a->first != NULL || a->sent != NULL) && h->takes - a->take > (uint32_t)most && a->took_us + DBM__GATHER_US > until_us) until_us = a->took_us + DBM__GATHER_US;
+    }
+    if (until_us == 0 || h->ends || dbm__now(h->by.db->host) >= until_us) return false;
+    dbm__loop_unwatch(h->loop, &h->later);
+    dbm__loop_watch(h->loop, &h->later, -1, 0, until_us);
+    return h->looks = true;
+}
+
 DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
     dbm__async *a, *next;
@@ -172,6 +188,7 @@ DBM__FN void dbm__share_go(dbm__line *h) {
     }
     most = ends > 0 ? (calls + ends - 1) / ends : 1; /* so that all carriers have about as many, and a call is not behind more of them than others are */
     if (most > DBM__SHARE_CALLS) most = DBM__SHARE_CALLS;
+    if (h->waiting != 0 && dbm__share_overtakes(h, ends > 4 ? ends / 4 : 1)) return;
     for (a = h->carriers; a != NULL; a = next) {
         next = a->next_carrier;
         if (!dbm__carrier_free(a)) continue;

@@ -102,6 +102,8 @@ typedef struct dbm__async {
     struct dbm__line *line;              /* it is a carrier, */
     struct dbm__async *next_carrier;
     int served;                          /* of so many calls; */
+    uint32_t take;                       /* the number of its last taking, as the line counts; */
+    int64_t took_us;                     /* when it was */
     bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
     int64_t gathers_us;                  /* it looks when the line's lead is told something, and then at the latest; 0: by itself */
@@ -134,6 +136,7 @@ typedef struct dbm__line {
     dbm__word posted;                    /* `woken` is on its way */
     dbm__async front;                    /* without a work: calls are put there, and wait */
     int waiting;                         /* how many of them */
+    uint32_t takes;                      /* how often carriers have taken calls */
     dbm__async *carriers, *lead;         /* lead: of those whose answers come, the one that is watched */
     bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
     dbm__watch later;                    /* when to look again whether others have given a connection back */

@@ -594,11 +594,11 @@ static int64_t stands_still(void *ud) {
     return now_us;
 }
 enum { EACH = 6 }; /* calls of each of two connections */
-static lone some[4 * EACH];
+static lone some[5 * EACH];
 static struct link *ends[2];
 static int answered(void) {
     int n = 0;
-    for (int i = 0; i < 4 * EACH; i++) n += some[i].times;
+    for (int i = 0; i < 5 * EACH; i++) n += some[i].times;
     return n;
 }
 static int answer(int which, int count) {
@@ -700,6 +700,39 @@ static void as_many_each(void **state) {
     now_us += 1000;
     assert_int_equal(answer(0, 0), 4 * EACH);
     close_two();
+}
+
+/* One connection that is always answered first waits for the other one after a while; but no longer than a millisecond. */
+static void nobody_is_overtaken_for_long(void **state) {
+    (void)state;
+    for (int how = 0; how < 2; how++) {
+        int times = 0;
+        open_two();
+        do { /* twice, or once if it had its first calls before the other one */
+            CHECK(times < 3);
+            times++;
+            ask_more((times + 1) * EACH, EACH);
+            assert_int_equal(answer(0, EACH), times * EACH);
+        } while (ends[0]->batched == EACH);
+        CHECK(times > 1);
+        if (how == 0) {
+            now_us += 999;
+            (void)answer(0, 0);
+            assert_int_equal(ends[0]->batched, 0);
+            now_us += 1;
+            (void)answer(0, 0);
+            assert_int_equal(ends[0]->batched, EACH);
+        } else {
+            (void)answer(1, EACH); /* that was what it waited for */
+            assert_int_equal(ends[0]->batched + ends[1]->batched, EACH);
+        }
+        v->by_hand = false;
+        for (int i = 0; i < 2; i++) if (ends[i]->batched != 0) (void)answer(i, ends[i]->batched);
+        tick_us = 1000;
+        run();
+        assert_int_equal(answered(), (times + 2) * EACH);
+        close_two();
+    }
 }
 
 /* A connection that goes back serves the next session within the turn. */
@@ -1080,7 +1113,7 @@ const struct CMUnitTest tests[] = {
     cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(nobody_waits), cmocka_unit_test(in_doubt_once), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
     cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(in_line_with_threads), cmocka_unit_test(answers_are_gathered), cmocka_unit_test(cut_short_while_gathered),
-    cmocka_unit_test(as_many_each), cmocka_unit_test(handed_over_in_a_turn), cmocka_unit_test(refused_and_lost), cmocka_unit_test(late_calls_are_counted),
+    cmocka_unit_test(as_many_each), cmocka_unit_test(nobody_is_overtaken_for_long), cmocka_unit_test(handed_over_in_a_turn), cmocka_unit_test(refused_and_lost), cmocka_unit_test(late_calls_are_counted),
     cmocka_unit_test(rows_are_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(the_manager_goes_first),
     cmocka_unit_test(rows_end_once_more),
     cmocka_unit_test(a_wake_that_comes_late), cmocka_unit_test(rows_of_another_loop), cmocka_unit_test(a_run_behind_a_batch)
