@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 91fed922a6d06194: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 7c5d2ba5111ea4b2: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -29375,7 +29375,7 @@ typedef struct dbm__line {
     dbm_session begun;
     int64_t began_us;
 } dbm__line;
-enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000, DBM__GATHER_US = 1000 }; /* taken at once; carried while others wait in the pool */
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000, DBM__TURN_US = 200, DBM__GATHER_US = 1000 }; /* taken at once; carried while others wait in the pool */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
@@ -31188,13 +31188,16 @@ static void dbm__share_late(dbm__line *h) {
         dbm__share_timeouts(h, 1);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
 /* Whoever is answered first would be given calls again and again, and on one processor its server's process would run before those that have had theirs for some
- * milliseconds. So what was taken is overtaken by no more than `most` later takings; but what is not quick itself holds up nobody for longer than DBM__GATHER_US. */
+ * milliseconds. So what was taken DBM__TURN_US ago is overtaken by no more than `most` later takings; but what is not quick itself holds up nobody for longer than
+ * DBM__GATHER_US. */
 static bool dbm__share_overtakes(dbm__line *h, int most) {
     const dbm__async *a;
-    int64_t until_us = 0;
+    int64_t now = 0, until_us = 0;
     for (a = h->carriers; a != NULL; a = a->next_carrier) {
-        if ((a->first != NULL || a->sent != NULL) && h->takes - a->take > (uint32_t)most && a->took_us + DBM__GATHER_US > until_us) until_us = a->took_us + DBM__GATHER_US; }
-    if (until_us == 0 || h->ends || dbm__now(h->by.db->host) >= until_us) return false;
+        if (!a->pipes || (a->first == NULL && a->sent == NULL) || h->takes - a->take <= (uint32_t)most) continue;
+        if (now == 0) now = dbm__now(h->by.db->host);
+        if (now - a->took_us >= DBM__TURN_US && a->took_us + DBM__GATHER_US > until_us) until_us = a->took_us + DBM__GATHER_US; }
+    if (until_us <= now || h->ends) return false;
     dbm__loop_unwatch(h->loop, &h->later);
     dbm__loop_watch(h->loop, &h->later, -1, 0, until_us);
     return h->looks = true; }

@@ -164,14 +164,17 @@ static void dbm__share_late(dbm__line *h) {
 }
 
 /* Whoever is answered first would be given calls again and again, and on one processor its server's process would run before those that have had theirs for some
- * milliseconds. So what was taken is overtaken by no more than `most` later takings; but what is not quick itself holds up nobody for longer than DBM__GATHER_US. */
+ * milliseconds. So what was taken DBM__TURN_US ago is overtaken by no more than `most` later takings; but what is not quick itself holds up nobody for longer than
+ * DBM__GATHER_US. */
 static bool dbm__share_overtakes(dbm__line *h, int most) {
     const dbm__async *a;
-    int64_t until_us = 0;
+    int64_t now = 0, until_us = 0;
     for (a = h->carriers; a != NULL; a = a->next_carrier) {
-        if ((a->first != NULL || a->sent != NULL) && h->takes - a->take > (uint32_t)most && a->took_us + DBM__GATHER_US > until_us) until_us = a->took_us + DBM__GATHER_US;
+        if (!a->pipes || (a->first == NULL && a->sent == NULL) || h->takes - a->take <= (uint32_t)most) continue;
+        if (now == 0) now = dbm__now(h->by.db->host);
+        if (now - a->took_us >= DBM__TURN_US && a->took_us + DBM__GATHER_US > until_us) until_us = a->took_us + DBM__GATHER_US;
     }
-    if (until_us == 0 || h->ends || dbm__now(h->by.db->host) >= until_us) return false;
+    if (until_us <= now || h->ends) return false;
     dbm__loop_unwatch(h->loop, &h->later);
     dbm__loop_watch(h->loop, &h->later, -1, 0, until_us);
     return h->looks = true;
