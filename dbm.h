@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 3b30e0c6cb43a761: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content d859c452a8c23758: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -1420,10 +1420,12 @@ DBM_API dbm_database *dbm_get(dbm_manager *mgr, const char *name);
 
 /* Closes every database: no checkout succeeds any more, waiters fail with E_CLOSED, sessions that are out have grace_ms to come
  * back and are reported with their file:line when they do not. Goes on when one close fails. A second call does nothing.
+ * What is under way on a loop of this thread (or whose worker makes this call) can't come back meanwhile, in a callback or beside the loop: it is neither waited for nor reported, goes
+ * on, and ends as it would have, or at once with dbm_loop_free(). Listeners are not of the pool, and go on until they are ended.
  * Returns   DBM_OK, or E_LEAKED. */
 DBM_API dbm_status dbm_close_all(dbm_manager *mgr);
 
-/* dbm_close_all(), then gives all memory back; what a session that is still out needs lives until that session ends.
+/* dbm_close_all(), then gives all memory back; what a session that is still out needs lives until that session ends, and what a loop needs until that is freed. In a callback, too.
  * NULL is allowed. No other call on mgr may run or follow. */
 DBM_API void dbm_manager_free(dbm_manager *mgr);
 
@@ -2943,7 +2945,7 @@ typedef struct dbm_loop_options {
 
 /* Makes a loop for the databases of `mgr`.
  * Errors    E_NOMEM, E_MISUSE (an option out of its range, hooks without watch or timer), E_LIMIT (no descriptor is left), E_NOT_COMPILED.
- * Ownership the caller frees it with dbm_loop_free(), before the manager: one that is freed first waits grace_ms for sessions that are out, and its memory stays until the loop is freed.
+ * Ownership the caller frees it with dbm_loop_free(), before the manager or after it (in a callback, too): then the manager's memory stays until the loop is freed.
  * Threads   the loop belongs to the thread that runs it, and with it all that is begun on it. */
 DBM_API dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options);
 
@@ -3589,6 +3591,7 @@ typedef struct dbm__thread {
     void *loop;             /* the dbm_loop whose turn it is, or NULL; async/ */
     void (*waits)(void *ud, bool waits); /* of a worker: told before and after it waits at a gate, with waits_ud; else NULL */
     void *waits_ud;
+    dbm__word served;       /* of a worker: the number of the thread whose loop's call it runs */
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 /* Sets this thread's last error and returns status. */
@@ -7417,7 +7420,7 @@ typedef struct dbm__slot {
     uint32_t fork_gen;                   /* sessions up to this gen were open when the process forked */
     dbm__word uses;
     dbm__word statements;                /* sent, for dbm_stats */
-    dbm__word holder;                    /* thread number of a block session; 0: free, or held by one that may run anywhere */
+    dbm__word holder;                    /* thread number of a block session; DBM__HOLDER_LOOP(thread number): of a loop there; 0: free, or held by one that may run anywhere */
     dbm__word site;                      /* const char *: who holds it */
     dbm__word since_ms;                  /* when it was first seen out, odd; 0: not looked at yet */
     unsigned index;
@@ -7432,12 +7435,14 @@ typedef struct dbm__slot {
 enum { DBM__SLOT_OUT = 0, DBM__SLOT_IDLE, DBM__SLOT_RETURNING, DBM__SLOT_EMPTY };
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
 enum { DBM__SLOW_TAKE = 1, DBM__SLOW_GIVE = 2 };
+#define DBM__HOLDER_LOOP(number) (~(dbm__word)(number)) /* no thread's, so that it is never proved stuck: see graph.c */
 /* Who waits for the connections of a pool: a thread for one, or a loop for as many as it likes, each with a place of its own in the queue. */
 typedef struct dbm__taker {
     dbm_database *db;
     void (*wake)(void *ud);              /* NULL: a thread waits for the signal `ud` points to */
     void *ud;
     dbm__word fork;                      /* the fork epoch that it lives in */
+    dbm__word holder;                    /* DBM__HOLDER_LOOP(); 0: a thread waits */
     dbm__word waking;                    /* DBM__WAKE_...: a call of `wake` is on its way */
     struct dbm__taker *woken_next;
     struct dbm__taking *served, **last_served; /* what got something and has not been stepped since; under the pool's lock */
@@ -7548,7 +7553,7 @@ DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (db
 DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
 /* The same step by step, for a taker that is neither stepped, asked nor ended by two threads at once, but for calls that may block: those are of one
  * taking alone. `wake` is called, from any thread, without a lock, when the taker should ask what is to be stepped: it must only make somebody do so later.
- * What a step waits for, but in the queue, is in its slot's way. A slot taken so has no holder: see graph.c. */
+ * What a step waits for, but in the queue, is in its slot's way. */
 DBM__FN void dbm__taker_init(dbm__taker *by, dbm_database *db, void (*wake)(void *ud), void *ud);
 /* From here on `wake` is not called any more: none of its takings is under way. */
 DBM__FN void dbm__taker_end(dbm__taker *by);
@@ -7639,7 +7644,7 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
  * holders must be stuck, the question is whether a running holder can be reached from the resource: one walk, each pool and gate
  * once. The last one to wait sees all the others, because each enters under the lock before it waits.
  *
- * What waits in steps (dbm__taking) is not in the graph, and slots taken so have no holder: a loop runs on while its tasks wait, so any of them may
+ * What waits in steps (dbm__taking) is not in the graph, and slots taken so are held by no thread: a loop runs on while its tasks wait, so any of them may
  * give back what it has, and nothing that one of them holds is ever proved stuck. Its tasks that wait for one another end by their deadlines. */
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options) {
     memset(shared, 0, sizeof *shared);
@@ -8019,8 +8024,14 @@ DBM__FN int dbm__pool_idle(dbm__pool *pool) {
     int i, idle = 0;
     for (i = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) idle++;
     return idle; }
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot) { dbm__store_release(&slot->state, DBM__SLOT_IDLE); slot->pool->may_idle = true; }
-DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { dbm__store(&slot->state, DBM__SLOT_EMPTY); slot->pool->empty++; }
+DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
+    dbm__store(&slot->holder, 0);
+    dbm__store_release(&slot->state, DBM__SLOT_IDLE);
+    slot->pool->may_idle = true; }
+DBM__FN void dbm__slot_to_empty(dbm__slot *slot) {
+    dbm__store(&slot->holder, 0);
+    dbm__store(&slot->state, DBM__SLOT_EMPTY);
+    slot->pool->empty++; }
 /* SLOW_TAKE is set by dbm__pool_shut() alone. */
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
     dbm__word take = pool->state != DBM__POOL_OPEN || pool->first != NULL ? dbm__load(&pool->slow) & DBM__SLOW_TAKE : 0;
@@ -8079,6 +8090,7 @@ DBM__FN void dbm__taking_got(dbm__pool *pool, dbm__taking *t, int got, dbm__slot
     t->got = (unsigned char)got;
     t->u.slot = slot;
     t->status = (unsigned char)status;
+    if (slot != NULL) dbm__store(&slot->holder, dbm__load(&t->by->holder));
     *t->by->last_served = t;
     t->by->last_served = &t->next; }
 static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
@@ -8165,16 +8177,22 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
         dbm__slot_to_empty(slot); }
     dbm__pool_leave(pool);
     if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE); }
-/* Waits until no session is out, or until the time. Sessions of this thread's own blocks are not waited for. Returns how many are out. */
+/* Waits until no session is out, or until the time; not for those that can't come back meanwhile, of this thread's own blocks and loops. Returns how many are out, those of its loops,
+ * which end with them at the latest, apart. */
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
-    dbm__word self = dbm__thread_number();
-    int out, i, mine;
+    dbm__word self = dbm__thread_number(), served = dbm__self()->served;
+    int out, i, mine, loops;
     dbm__lock_take(&pool->lock);
     for (;;) {
         out = dbm__pool_out_locked(pool);
-        for (i = 0, mine = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->holder) == self) mine++;
-        if (out + pool->connecting <= mine || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
+        for (i = mine = loops = 0; i < pool->slot_count; i++) {
+            const dbm__slot *slot = dbm__pool_slot(pool, i);
+            dbm__word holder = dbm__load(&slot->state) != DBM__SLOT_OUT ? 0 : dbm__load(&slot->holder);
+            if (holder == self) mine++;
+            if (holder == DBM__HOLDER_LOOP(self) || (served != 0 && holder == DBM__HOLDER_LOOP(served))) loops++; }
+        if (out + pool->connecting <= mine + loops || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
         dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, until_us); }
+    if (out > out + pool->connecting - loops) out += pool->connecting - loops; /* some of them connect */
     dbm__lock_give(&pool->lock);
     return out; }
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
@@ -8573,12 +8591,12 @@ static bool dbm__slot_unsettled(const dbm__slot *slot) {
     return slot->connection.state == DBM_STATE_TRANSACTION; }
 static bool dbm__giving_due(const dbm__slot *slot) { return (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0; }
 static bool dbm__giving_put(dbm__slot *slot) {
+    dbm__store(&slot->holder, 0); /* only now: a loop's steps up to here are its own */
     if (slot->pool->check) slot->used_us = dbm__now(slot->pool->db->host);
     return !slot->way.close && !dbm__giving_due(slot) && dbm__pool_put(slot); }
 DBM__FN bool dbm__giving_start(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     bool leak_reported = false;
-    dbm__store(&slot->holder, 0);
     dbm__store(&slot->site, 0);
     slot->used_us = 0;
     if (dbm__load(&pool->slow) != 0) {
@@ -8839,7 +8857,9 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
         case DBM__TAKE_START:
             t->began_us = now;
             t->u.slot = dbm__pool_find(db->pool);
-            t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE; break;
+            t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
+            if (t->u.slot != NULL) dbm__store(&t->u.slot->holder, dbm__load(&t->by->holder));
+            break;
         case DBM__TAKE_LINE:
             if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
@@ -28265,6 +28285,7 @@ typedef struct dbm__workers {
     int waiting, most_waiting;
     int idle, threads, blocked, most;    /* blocked: they wait at a gate; most 0: the loop's thread runs them */
     bool stop;
+    dbm__word serve;                     /* number of the loop's thread */
 #if DBM__THREADS && defined(_WIN32)
     HANDLE thread[DBM__WORKERS_MOST];
 #elif DBM__THREADS
@@ -28282,6 +28303,7 @@ static void dbm__worker_turn(dbm__workers *ws) {
     dbm_loop *loop = work->loop;
     ws->first = work->next;
     ws->waiting--;
+    dbm__self()->served = ws->serve;
     dbm__lock_give(&ws->lock);
     work->run(work);
     dbm__lock_take(&ws->lock);
@@ -28356,6 +28378,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started"); }
     ws->waiting++;
+    ws->serve = dbm__thread_number();
     if (ws->first != NULL && ws->last != NULL) ws->last->next = work; /* both or none */
     else ws->first = work;
     ws->last = work;
@@ -30882,6 +30905,7 @@ DBM__FN dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *si
         sides->lines = line;
         dbm__loop_at_end(loop, dbm__async_end_all); }
     if (line != NULL) line->users++;
+    if (line != NULL) dbm__store(&line->by.holder, DBM__HOLDER_LOOP(dbm__thread_number()));
     return line; }
 static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
     const dbm_session_options *options = b->more != NULL ? b->more->given : NULL;

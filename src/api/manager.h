@@ -43,10 +43,12 @@ DBM_API dbm_database *dbm_get(dbm_manager *mgr, const char *name);
 
 /* Closes every database: no checkout succeeds any more, waiters fail with E_CLOSED, sessions that are out have grace_ms to come
  * back and are reported with their file:line when they do not. Goes on when one close fails. A second call does nothing.
+ * What is under way on a loop of this thread (or whose worker makes this call) can't come back meanwhile, in a callback or beside the loop: it is neither waited for nor reported, goes
+ * on, and ends as it would have, or at once with dbm_loop_free(). Listeners are not of the pool, and go on until they are ended.
  * Returns   DBM_OK, or E_LEAKED. */
 DBM_API dbm_status dbm_close_all(dbm_manager *mgr);
 
-/* dbm_close_all(), then gives all memory back; what a session that is still out needs lives until that session ends.
+/* dbm_close_all(), then gives all memory back; what a session that is still out needs lives until that session ends, and what a loop needs until that is freed. In a callback, too.
  * NULL is allowed. No other call on mgr may run or follow. */
 DBM_API void dbm_manager_free(dbm_manager *mgr);
 

@@ -129,6 +129,7 @@ DBM__FN dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *si
         dbm__loop_at_end(loop, dbm__async_end_all);
     }
     if (line != NULL) line->users++;
+    if (line != NULL) dbm__store(&line->by.holder, DBM__HOLDER_LOOP(dbm__thread_number()));
     return line;
 }
 

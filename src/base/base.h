@@ -280,6 +280,7 @@ typedef struct dbm__thread {
     void *loop;             /* the dbm_loop whose turn it is, or NULL; async/ */
     void (*waits)(void *ud, bool waits); /* of a worker: told before and after it waits at a gate, with waits_ud; else NULL */
     void *waits_ud;
+    dbm__word served;       /* of a worker: the number of the thread whose loop's call it runs */
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);

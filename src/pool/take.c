@@ -82,6 +82,7 @@ static bool dbm__slot_unsettled(const dbm__slot *slot) {
 static bool dbm__giving_due(const dbm__slot *slot) { return (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0; }
 
 static bool dbm__giving_put(dbm__slot *slot) {
+    dbm__store(&slot->holder, 0); /* only now: a loop's steps up to here are its own */
     if (slot->pool->check) slot->used_us = dbm__now(slot->pool->db->host);
     return !slot->way.close && !dbm__giving_due(slot) && dbm__pool_put(slot);
 }
@@ -89,7 +90,6 @@ static bool dbm__giving_put(dbm__slot *slot) {
 DBM__FN bool dbm__giving_start(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     bool leak_reported = false;
-    dbm__store(&slot->holder, 0);
     dbm__store(&slot->site, 0);
     slot->used_us = 0;
     if (dbm__load(&pool->slow) != 0) {
@@ -431,6 +431,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
             t->began_us = now;
             t->u.slot = dbm__pool_find(db->pool);
             t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
+            if (t->u.slot != NULL) dbm__store(&t->u.slot->holder, dbm__load(&t->by->holder));
             break;
         case DBM__TAKE_LINE:
             if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
