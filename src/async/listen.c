@@ -280,8 +280,14 @@ static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
 
 /* ---- beginning and ending --------------------------------------------------------------------------------------------------- */
 
+/* The loop ends: they do, and are given back when all has ended: clean-ups of tasks end them, too. */
 static void dbm__listen_end_all(dbm_loop *loop) {
-    while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop));
+    dbm_listener *l, *next;
+    for (l = (dbm_listener *)*dbm__loop_of_listeners(loop); l != NULL; l = next) {
+        next = l->next;
+        if (l->state != DBM__LISTEN_ENDED) dbm_listen_end(l);
+        else dbm__free(l->db->host, l);
+    }
 }
 
 static void dbm__listen_job(dbm__job *job) {
@@ -299,7 +305,8 @@ static void dbm__listen_job(dbm__job *job) {
     }
     dbm__loop_release(l->loop);
     dbm__free(l->db->host, l->error);
-    dbm__free(l->db->host, l);
+    l->error = NULL;
+    if (l->in == NULL) dbm__free(l->db->host, l);
 }
 
 DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
@@ -336,8 +343,11 @@ DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn
 
 DBM__DEF void dbm_listen_end(dbm_listener *l) {
     if (l == NULL || l->state == DBM__LISTEN_ENDED) return;
-    *l->in = l->next;
-    if (l->next != NULL) l->next->in = l->in;
+    if (!dbm__loop_ends(l->loop) || dbm__loop_forked(l->loop)) {
+        *l->in = l->next;
+        if (l->next != NULL) l->next->in = l->in;
+        l->in = NULL;
+    }
     dbm__loop_unwatch(l->loop, &l->watch);
     if (l->fn == NULL) dbm__loop_hold(l->loop); /* until its memory is given back */
     l->state = DBM__LISTEN_ENDED;
@@ -357,7 +367,7 @@ static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channe
     size_t size;
     if (l == NULL) return dbm__fail_null("listener");
     if (channel == NULL || l->state == DBM__LISTEN_ENDED || kind < DBM_LISTEN_CHANNEL || kind > DBM_LISTEN_SHARD) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "dbm_listen_to: %s", l->state == DBM__LISTEN_ENDED ? "the listener has ended"
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "%s: %s", wanted ? "dbm_listen_to" : "dbm_listen_no_more", l->state == DBM__LISTEN_ENDED ? "the listener has ended"
                          : channel == NULL ? "the channel is NULL" : "the kind is DBM_LISTEN_CHANNEL, _PATTERN or _SHARD");
     }
     size = strlen(channel);

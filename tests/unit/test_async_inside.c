@@ -9,10 +9,10 @@
 enum { SESSION, EXEC, QUERY, ROW, ROW_TOO, ROWS_OUT, QUERY_AGAIN, ROW_AGAIN, ROWS_END, ONE, BULK, RUN, COMMIT, FAILS, ROLLBACK, EXEC_AGAIN, END, PLACES,
        ON_DATABASE = PLACES, BULK_ROW, POSTED, OF_OTHERS, ALL_PLACES,
        /* and of others than the session's: a listener, a task, and what runs on a worker */
-       HEARD_READY = ALL_PLACES, HEARD_MESSAGE, HEARD_GAP, HEARD_BY_TASK, TASK_BODY, TASK_FINALLY, TASK_END, ON_WORKERS, IN_RUN = ON_WORKERS, IN_CALL, PLACES_ELSEWHERE };
+       HEARD_READY = ALL_PLACES, HEARD_MESSAGE, HEARD_GAP, LOOP_END, HEARD_BY_TASK, TASK_BODY, TASK_FINALLY, TASK_END, ON_WORKERS, IN_RUN = ON_WORKERS, IN_CALL, PLACES_ELSEWHERE };
 static const char *const places[] = { "session", "exec", "query", "row", "row", "row, none", "query", "row", "rows_end", "query_one", "bulk", "run", "commit", "exec that fails", "rollback", "exec", "end",
     "exec on a database", "row of a bulk", "post", "exec of another session",
-    "listener, ready", "listener, message", "listener, gap", "task that hears", "task", "task's clean-up", "task's on_end", "run, on a worker", "call, on a worker" };
+    "listener, ready", "listener, message", "listener, gap", "a task's end that the loop's is", "task that hears", "task", "task's clean-up", "task's on_end", "run, on a worker", "call, on a worker" };
 enum { CLOSES, FREES, CLOSES_AND_FREES, ENDS_ITSELF, CANCELS_ITSELF, ROLLS_BACK, OTHERS, FREES_AND_ENDS, NESTS, BEGINS_MORE, FREES_MANAGER, FREES_MANAGER_FIRST, FREES_LOOP_FIRST, ACTIONS,
        UNLISTENS = ACTIONS, LISTENS_ANEW, CHANGES_CHANNELS, UNLISTENS_AND_FREES, FREES_AND_UNLISTENS, ALL_ACTIONS };
 static const char *const actions[] = { "closes all", "frees the loop", "closes all and frees the loop", "ends its session", "cancels itself", "rolls back", "ends others", "frees the loop and ends its session",
@@ -160,8 +160,8 @@ static void act(void) {
         listens();
         break;
     case CHANGES_CHANNELS:
-        CHECK_STATUS(dbm_listen_no_more(listener, DBM_LISTEN_CHANNEL, "news"), DBM_OK);
-        CHECK_STATUS(dbm_listen_to(listener, DBM_LISTEN_CHANNEL, "olds"), DBM_OK);
+        CHECK_STATUS(dbm_listen_no_more(listener, DBM_LISTEN_CHANNEL, "news"), act_at == LOOP_END ? DBM_E_MISUSE : DBM_OK);
+        CHECK_STATUS(dbm_listen_to(listener, DBM_LISTEN_CHANNEL, "olds"), act_at == LOOP_END ? DBM_E_MISUSE : DBM_OK);
         break;
     case UNLISTENS_AND_FREES: case FREES_AND_UNLISTENS:
         if (action == UNLISTENS_AND_FREES) unlistens();
@@ -268,6 +268,7 @@ static dbm_task_status works(dbm_task *t) {
     DBM_AWAIT(t, dbm_async_exec(&s, writes()));
     DBM_TASK_FINALLY(t);
     if (act_at == TASK_FINALLY) act();
+    if (act_at == HEARD_BY_TASK && action < ACTIONS) dbm_listen_end(listener); /* also when the loop's end has ended it */
     DBM_TASK_END(t);
 }
 static void on_task_end(void *ud, dbm_status status, const dbm_error_info *error) {
@@ -281,6 +282,7 @@ static void sleeper_end(void *ud, dbm_status status, const dbm_error_info *error
     (void)error;
     CHECK(status != DBM_OK);
     sleeper_ended++;
+    if (act_at == LOOP_END) act();
 }
 
 static void open_all(void) {
@@ -345,7 +347,7 @@ static void one(void) {
     if (act_at != OF_OTHERS) (void)plan(v2, DBM_OP_EXECUTE, 1, DROP);
     if (act_at < HEARD_BY_TASK) CHECK(next_at(SESSION));
     else CHECK(dbm_spawn_opt(loop, works, NULL, .on_end = on_task_end).loop != NULL);
-    if (act_at >= HEARD_READY && act_at <= HEARD_GAP) listens();
+    if (act_at >= HEARD_READY && act_at <= LOOP_END) listens();
     if (act_at == POSTED) CHECK_STATUS(dbm_loop_post(loop, on_post, NULL), DBM_OK);
     if (act_at == ON_DATABASE) { /* beside the session */
         call *k = &calls[CALLS - 1];
@@ -359,13 +361,13 @@ static void one(void) {
     }
     while (!freed && st == DBM_OK && s.slot == NULL && calls[1].told == 0 && act_at < ALL_PLACES) st = dbm_loop_step(loop, 100);
     while (!freed) { /* until what waits for ever is all there is */
-        bool waits = act_at >= ALL_PLACES && (has_acted() == 0 || (act_at >= HEARD_BY_TASK && task_ended == 0));
+        bool waits = act_at >= ALL_PLACES && act_at != LOOP_END && (has_acted() == 0 || (act_at >= HEARD_BY_TASK && task_ended == 0));
         for (int i = 0; i < CALLS; i++) waits = waits || (calls[i].begun && calls[i].told == 0 && (i != CALLS - 2 || act_at == OF_OTHERS));
         if (!waits) break;
         if (real_us() > until) fail_msg("%s, %s %s: not over", form, places[act_at], actions[action]);
         (void)dbm_loop_step(loop, 100);
     }
-    if (!freed && act_at >= ALL_PLACES) for (int i = 0; i < 5 && !freed; i++) (void)dbm_loop_step(loop, 1);
+    if (!freed && act_at >= ALL_PLACES && act_at != LOOP_END) for (int i = 0; i < 5 && !freed; i++) (void)dbm_loop_step(loop, 1);
     if (action == LISTENS_ANEW) CHECK(generation == before + 1 && listener != NULL);
     if (!freed) dbm_loop_free(loop);
     if (act_at >= HEARD_BY_TASK) CHECK(task_ended == 1);
@@ -398,6 +400,7 @@ static void in_each_callback(void **state) {
 /* Those of listeners, of tasks, and on workers, where what is the loop's thread's alone is left out. */
 static bool may_act(void) {
     if (act_at >= ON_WORKERS) return action == CLOSES || action == FREES_MANAGER || action == CANCELS_ITSELF;
+    if (act_at == LOOP_END && action == LISTENS_ANEW) return false; /* it is refused */
     return action < ACTIONS || (act_at >= HEARD_READY && act_at <= HEARD_BY_TASK);
 }
 static void elsewhere(void **state) {
