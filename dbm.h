@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 9511cc987709d532: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content c2e87718cef9b6d8: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -1418,10 +1418,9 @@ DBM_API dbm_status dbm_init_all(dbm_manager *mgr);
  * Threads   any. */
 DBM_API dbm_database *dbm_get(dbm_manager *mgr, const char *name);
 
-/* Closes every database: no checkout succeeds any more, waiters fail with E_CLOSED, sessions that are out have grace_ms to come
- * back and are reported with their file:line when they do not. Goes on when one close fails. A second call does nothing.
- * What is under way on a loop of this thread (or whose worker makes this call) can't come back meanwhile, in a callback or beside the loop: it is neither waited for nor reported, goes
- * on, and ends as it would have, or at once with dbm_loop_free(). Listeners are not of the pool, and go on until they are ended.
+/* Closes every database: no checkout succeeds any more, waiters fail with E_CLOSED, sessions that are out have grace_ms to come back and are reported with their file:line when
+ * they do not. Goes on when one close fails. A second call does nothing. Sessions and calls on a loop that this thread runs, or whose worker makes this call, could not come back
+ * meanwhile, in a callback or beside the loop: they are neither waited for nor reported, and go on until they end, or dbm_loop_free() ends them. Listeners go on until they are ended.
  * Returns   DBM_OK, or E_LEAKED. */
 DBM_API dbm_status dbm_close_all(dbm_manager *mgr);
 
@@ -3597,8 +3596,8 @@ typedef struct dbm__thread {
 /* Sets this thread's last error and returns status. */
 DBM__FN dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site);
-/* For a NULL handle: the status of this thread's last failure, or E_MISUSE with `what`. */
-DBM__FN dbm_status dbm__fail_null(const char *what);
+/* For a NULL handle: the status of this thread's last failure, of which that comes in most cases, or E_MISUSE with `what`: which call, what is NULL, and where one comes from. */
+DBM__FN dbm_status dbm__fail_null(const char *what, const char *site);
 DBM__FN void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_level level, const char *database, const char *site,
                         dbm_status status, int64_t duration_us, const char *format, ...);
 #if DBM__STDIO
@@ -4382,9 +4381,9 @@ DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error) {
     dbm__thread *self = dbm__self();
     if (error != &self->last) self->last = *error;
     return error->status; }
-DBM__FN dbm_status dbm__fail_null(const char *what) {
+DBM__FN dbm_status dbm__fail_null(const char *what, const char *site) {
     dbm_status status = dbm__self()->last.status;
-    return status != DBM_OK ? status : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", "", "%s", what); }
+    return status != DBM_OK ? status : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "%s", what); }
 #if DBM__STDIO
 /* In one write, so that the lines of two threads do not mix. */
 DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, const char *database, const char *text) {
@@ -8177,8 +8176,7 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
         dbm__slot_to_empty(slot); }
     dbm__pool_leave(pool);
     if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE); }
-/* Waits until no session is out, or until the time; not for those that can't come back meanwhile, of this thread's own blocks and loops. Returns how many are out, those of its loops,
- * which end with them at the latest, apart. */
+/* Waits until no session is out, or until the time; not for those of this thread's own blocks and loops. Returns how many are out, but those of its loops, which can't leak. */
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
     dbm__word self = dbm__thread_number(), served = dbm__self()->served;
     int out, i, mine, loops;
@@ -8186,10 +8184,9 @@ DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
     for (;;) {
         out = dbm__pool_out_locked(pool);
         for (i = mine = loops = 0; i < pool->slot_count; i++) {
-            const dbm__slot *slot = dbm__pool_slot(pool, i);
-            dbm__word holder = dbm__load(&slot->state) != DBM__SLOT_OUT ? 0 : dbm__load(&slot->holder);
+            dbm__word holder = dbm__load(&dbm__pool_slot(pool, i)->holder);
             if (holder == self) mine++;
-            if (holder == DBM__HOLDER_LOOP(self) || (served != 0 && holder == DBM__HOLDER_LOOP(served))) loops++; }
+            if (holder == DBM__HOLDER_LOOP(self) || holder == DBM__HOLDER_LOOP(served)) loops++; }
         if (out + pool->connecting <= mine + loops || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
         dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, until_us); }
     if (out > out + pool->connecting - loops) out += pool->connecting - loops; /* some of them connect */
@@ -11769,7 +11766,8 @@ static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen, bool *suspended) {
     return level; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *site) {
     dbm__work *w; dbm__level *level; bool suspended;
-    if (s == NULL) return dbm__fail_null("session");
+    if (s == NULL || (s->slot == NULL && s->step == DBM__ON_DATABASE)) return dbm__fail_null(s == NULL ? "a call on a session that is NULL; dbm_session_begin fills one in"
+                                                                                             : "a call on a database that is NULL; dbm_get finds one by its name", site);
     if (s->slot == NULL) { /* it failed to begin, or has ended */
         dbm_status st = (dbm_status)s->gen;
         if (s->gen == 0) {
@@ -11919,7 +11917,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char
     st = dbm__work_renew(w);
     return st == DBM_OK ? dbm__work_start(w, w->write, site) : st; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site) {
-    if (db == NULL) return dbm__fail_null("database");
+    if (db == NULL) return dbm__fail_null("a call on a database that is NULL; dbm_get finds one by its name", site);
     if (db->pool == NULL) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
     return options != NULL && (options->transaction || options->isolation != DBM_ISOLATION_DEFAULT) ? dbm__transaction_allowed(db, options, site) : DBM_OK; }
 DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out) {
@@ -12120,7 +12118,7 @@ DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_optio
     return dbm__session_open(db, options, NULL, DBM__KIND_HAND, site, out); }
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     dbm_status st; dbm__work *w;
-    if (s == NULL) return dbm__fail_null("session");
+    if (s == NULL) return dbm__fail_null("dbm_session_end: the session is NULL; dbm_session_begin fills one in", NULL);
     if (s->slot == NULL) return DBM_OK;
     w = dbm__work_of(s);
     if (w != NULL && DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen) { /* its task, or its loop, goes on with it */
@@ -12142,7 +12140,7 @@ DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
 DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_status st;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_commit");
     if (w->top->sticky == DBM_OK && dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, w->top->site)) != DBM_OK) return st;
     if (w->bulk != NULL) dbm__bulk_leave(w, w->top);
     st = dbm__end_allowed(w, "dbm_commit");
@@ -12152,7 +12150,7 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
 DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__level *level; dbm_status st;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_rollback");
     level = w->top;
     if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, level->site)) return DBM_E_MISUSE;
     if (w->bulk != NULL) dbm__bulk_leave(w, level);
@@ -12174,7 +12172,7 @@ DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status
     return st != DBM_OK ? dbm__work_fail(w, level->site) : DBM_OK; }
 DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_clear_error");
     if (w->top->sticky == DBM_OK) return DBM_OK;
     if (!w->top->undone && !w->no_transaction && w->in_transaction) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
@@ -12188,17 +12186,17 @@ DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     return DBM_OK; }
 DBM__DEF dbm_status dbm_status_of(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_status_of");
     if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) return DBM_E_CANCELLED;
     return w->top->sticky; }
 DBM__DEF int64_t dbm_affected(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) { dbm__session_bad(s, NULL); return -1; }
+    if (w == NULL) { dbm__session_bad(s, "dbm_affected"); return -1; }
     (void)dbm__work_settle(w);
     return w->affected; }
 DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) { dbm__session_bad(s, NULL); return 0; }
+    if (w == NULL) { dbm__session_bad(s, "dbm_last_id"); return 0; }
     (void)dbm__work_settle(w);
     if (DBM__UNLIKELY(w->last_id == DBM_LAST_ID_UNKNOWN)) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
@@ -12208,11 +12206,11 @@ DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     return w->last_id; }
 DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
+    if (w == NULL) { dbm__session_bad(s, "dbm_session_database"); return NULL; }
     return w->db; }
 DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     dbm__work *w; bool match, looped;
-    if (s == NULL) return dbm__fail_null("session");
+    if (s == NULL) return dbm__fail_null("dbm_cancel: the session is NULL; dbm_session_begin fills one in", NULL);
     if (s->slot == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_cancel: the session has ended, or never began");
     w = (dbm__work *)s->slot;
     dbm__add(&w->cancellers, 1);
@@ -12527,10 +12525,9 @@ DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *o
     dbm__work *w;
     call->owns = false;
     call->work = NULL;
-    if (on == NULL) return dbm__fail_null("session or database");
+    if (on == NULL || on->slot == NULL) return dbm__session_bad(on, site);
     if (on->step == DBM__ON_DATABASE) {
         dbm_database *db = (dbm_database *)on->slot;
-        if (db == NULL) return dbm__fail_null("database");
         w = dbm__open_block(db);
         if (w == NULL) {
             dbm_status st = dbm__session_open(db, NULL, NULL, kind, site, &call->own);
@@ -13150,7 +13147,7 @@ DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
     if (first != NULL) dbm__statements_spare(w, first); }
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     dbm__work *w;
-    if (st == NULL) return dbm__fail_null("prepared statement");
+    if (st == NULL) return dbm__fail_null("a call on a prepared statement that is NULL; dbm_prepare gives one", site);
     w = st->work;
     dbm__fork_look();
     if (DBM__UNLIKELY(st->gen == 0 || st->gen != w->base.gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
@@ -13186,7 +13183,7 @@ DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const d
 DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_op op;
-    if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
+    if (w == NULL) { dbm__session_bad(s, "dbm_native"); return NULL; }
     if (dbm__load(&w->trouble) != 0 && dbm__work_trouble(w, w->top->site) != DBM_OK) return NULL;
     if (type == NULL || !dbm__same_word(type, w->db->adapter->type)) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site, "dbm_native: the database is of type %q, not %q", w->db->adapter->type,
@@ -13204,7 +13201,7 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
 DBM__DEF dbm_status dbm_ident(dbm_session *s, char *buf, size_t n, const char *name) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_status st;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_ident");
     st = dbm__sql_ident(buf, n, name, w->db->adapter->lexer & DBM_LEX_BACKSLASH ? '`' : '"');
     return st == DBM_OK ? st : dbm__work_fail(w, w->top->site); }
 DBM__FN dbm_database *dbm__on_database(dbm_session *on) {
@@ -13223,11 +13220,10 @@ DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *
     return w != NULL ? dbm__work_fail(w, site) : status; }
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
     dbm_session own; dbm__work *w; dbm_status st; dbm_error_info kept;
-    if (on == NULL || on->step != DBM__ON_DATABASE) {
-        w = on != NULL ? dbm__work_of(on) : NULL;
+    if (on == NULL || on->slot == NULL) return dbm__session_bad(on, site);
+    if (on->step != DBM__ON_DATABASE) {
+        w = dbm__work_of(on);
         if (w == NULL) return dbm__session_bad(on, site);
-    } else if (on->slot == NULL) {
-        return dbm__fail_null("database");
     } else if ((w = dbm__open_block((dbm_database *)on->slot)) != NULL) {
         own.slot = w;
         own.gen = w->gen;
@@ -13685,7 +13681,7 @@ DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, 
 DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     dbm_status st;
     if (row != NULL) *row = NULL;
-    if (rows == NULL) return dbm__fail_null("rows");
+    if (rows == NULL) return dbm__fail_null("dbm_rows_next: the rows are NULL; dbm_query gives them", NULL);
     if (rows->row.open && dbm__row_forked(&rows->row)) return dbm__row_of_parent(&rows->row);
     if (!rows->row.open) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, NULL, "dbm_rows_next: these rows have ended, with dbm_rows_end or with their session");
     if (dbm__load(&rows->row.work->trouble) != 0 && (st = dbm__work_trouble(rows->row.work, rows->row.site)) != DBM_OK) return st;
@@ -13723,7 +13719,7 @@ DBM__DEF void dbm__cursor_end(dbm__cursor *c) {
 DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     const dbm_adapter *a;
     const char *name = NULL;
-    if (row == NULL) { dbm__fail_null("row"); return ""; }
+    if (row == NULL) { dbm__fail_null("dbm_row_name: the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL); return ""; }
     if (!row->open || (row->op.result == NULL && row->copied == NULL) || i < 0 || i >= row->op.columns) return "";
     if (row->copied != NULL) return row->copied[row->op.columns + i].as.text.data;
     a = row->work->db->adapter;
@@ -13747,7 +13743,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
 /* Why a column can't be read: `st` is what the adapter said, or DBM_OK when it was not asked. */
 static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_status st, dbm_value *out) {
     *out = dbm_null();
-    if (row == NULL) return dbm__fail_null("row");
+    if (row == NULL) return dbm__fail_null("a column is asked for, and the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL);
     if (st != DBM_OK) { dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st); return dbm__work_fail(row->work, row->site); }
     if (!row->open || !row->standing) {
         if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top);
@@ -13839,13 +13835,13 @@ DBM__DEF dbm_value dbm_row_value(dbm_row *row, int i) {
     dbm__column(row, i, &v);
     return v; }
 DBM__DEF int dbm_row_columns(dbm_row *row) {
-    if (row == NULL) { dbm__fail_null("row"); return 0; }
+    if (row == NULL) { dbm__fail_null("dbm_row_columns: the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL); return 0; }
     return row->op.columns; }
 DBM__DEF int dbm_rows_columns(dbm_rows *rows) {
-    if (rows == NULL) { dbm__fail_null("rows"); return 0; }
+    if (rows == NULL) { dbm__fail_null("dbm_rows_columns: the rows are NULL; dbm_query gives them", NULL); return 0; }
     return rows->row.op.columns; }
 DBM__DEF const char *dbm_rows_name(dbm_rows *rows, int i) {
-    if (rows == NULL) { dbm__fail_null("rows"); return ""; }
+    if (rows == NULL) { dbm__fail_null("dbm_rows_name: the rows are NULL; dbm_query gives them", NULL); return ""; }
     return dbm_row_name(&rows->row, i); }
 DBM__FN int dbm__row_find(dbm_row *row, const char *name) {
     int i, like = -1;
@@ -13856,7 +13852,7 @@ DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
     int i;
-    if (row == NULL) { dbm__fail_null("row"); return -1; }
+    if (row == NULL) { dbm__fail_null("dbm_row_index: the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL); return -1; }
     i = dbm__row_find(row, name);
     if (i >= 0) return i;
     for (i = 0; i < row->op.columns; i++) dbm__putf(&t, "%s%s", i != 0 ? ", " : "", dbm_row_name(row, i));
@@ -14110,7 +14106,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, 
 static bool dbm__bulk_of_parent(const dbm_bulk *b) { dbm__fork_look(); return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch(); }
 DBM__FN DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work *w;
-    if (b == NULL) return dbm__fail_null("bulk");
+    if (b == NULL) return dbm__fail_null("a call on a bulk that is NULL; dbm_bulk_begin gives one", NULL);
     w = b->work;
     if (w->bulk == b && dbm__work_busy(w, b->site)) return DBM_E_MISUSE; /* the loop has it */
     if (dbm__bulk_of_parent(b)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk was open when the process forked; it belongs to the parent");
@@ -14460,7 +14456,7 @@ DBM__FN dbm_status dbm__bulk_abandoned(dbm_bulk *b, bool undone, const dbm_error
     return dbm__bulk_close(b, DBM_OK); }
 DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     dbm_error_info why; bool undone, owns; dbm_status st;
-    if (b == NULL) return dbm__fail_null("bulk");
+    if (b == NULL) return dbm__fail_null("dbm_bulk_abandon: the bulk is NULL; dbm_bulk_begin gives one", NULL);
     why.status = DBM_OK;
     if (!dbm__bulk_of_parent(b) && b->work->bulk != b && b->error.status != DBM_OK) return dbm__bulk_close(b, DBM_OK); /* it has failed, and left nothing */
     if (dbm__bulk_of_parent(b) || b->work->bulk != b || b->gen != b->work->gen || dbm__work_busy(b->work, b->site)) return dbm__bulk_bad(b);
@@ -14603,14 +14599,10 @@ static bool dbm__model_doubled(dbm__text *text, const dbm_model *m) {
             dbm__putf(text, "model %q has the field %q twice", m->name, m->fields[i].name);
             return true; } }
     return false; }
-/* An empty target's own failure: every call of session/ answers it. */
-static dbm_status dbm__model_no_target(dbm_session *on, const char *site) {
-    dbm_status st = dbm__execv(on, site, "", NULL, 0);
-    return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL"); }
 static dbm_status dbm__model_check(dbm_session *on, const char *site, const char *call, const dbm_model *m, const void *record, size_t size, bool key) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
-    if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
+    if (!dbm__on_database(on)) return dbm__session_bad(on, site);
     if (dbm__model_wrong(&text, m, size, key)) {
         dbm__text_end(&text);
         return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: %s", call, block); }
@@ -14777,7 +14769,7 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
         wrong = true; }
     dbm__text_end(&text);
     if (!wrong && (!row || !row->standing)) dbm__model_empty(model, (char *)record);
-    if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL");
+    if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL);
     if (wrong) return dbm__row_fail(row, DBM_E_MISUSE, -1, "dbm_scan_struct: %s", block);
     if (!row->standing) {
         (void)dbm_row_value(row, 0); /* says why there is none */
@@ -14896,7 +14888,7 @@ DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
     dbm__create_call call; size_t i;
-    if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
+    if (!dbm__on_database(on)) return dbm__session_bad(on, site);
     if (!models && count) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_create_all: the array of models is NULL");
     for (i = 0; i < count; i++) {
         const dbm_model *m = models[i];
@@ -15315,9 +15307,7 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     return st; }
 DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *sql) {
     dbm__script_call call;
-    if (!dbm__on_database(on)) {
-        dbm_status st = dbm__execv(on, site, "", NULL, 0);
-        return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL"); }
+    if (!dbm__on_database(on)) return dbm__session_bad(on, site);
     if (!sql) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_script: the text is NULL");
     call.site = site;
     call.sql = sql;
@@ -15326,8 +15316,7 @@ DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *s
 /* --- src/data/redis.c --- */
 #if !DBM_HAS_REDIS
 static dbm_status dbm__redis_absent(dbm_session *on, const char *site) {
-    if (dbm__on_database(on) == NULL) {
-        return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site); }
+    if (dbm__on_database(on) == NULL) return dbm__session_bad(on, site);
     return dbm__on_fail(on, DBM_E_NOT_COMPILED, site, "Redis is not compiled in: define DBM_WITH_REDIS in the file with DBM_IMPLEMENTATION, and link with -lhiredis"); }
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     (void)want; (void)out; (void)name; (void)values; (void)count;
@@ -15644,7 +15633,7 @@ static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, 
     const dbm_database *db; dbm__work *w; dbm_status st;
     if (DBM__LIKELY(complete && dbm__redis_work(on) != NULL)) return DBM_OK;
     db = dbm__on_database(on);
-    if (db == NULL) return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
+    if (db == NULL) return dbm__session_bad(on, site);
     w = on->step == DBM__ON_DATABASE ? dbm__open_block((dbm_database *)on->slot) : dbm__work_of(on);
     if (w != NULL && DBM__UNLIKELY(dbm__load(&w->trouble) != 0) && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
     if (strcmp(db->adapter->type, "redis") != 0) {
@@ -15974,7 +15963,7 @@ static int dbm__doc_find(dbm_row *doc, const char *field) {
     return -1; }
 static int dbm__doc_index(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
-    if (doc == NULL) dbm__fail_null("document");
+    if (doc == NULL) dbm__fail_null("a field is asked for, and the document is NULL; dbm_mongo_find and its fellows give one", NULL);
     else if (i < 0) dbm__row_fail(doc, DBM_E_UNKNOWN_NAME, -1, "the document has no field %q; ask dbm_doc_has first", field != NULL ? field : "(NULL)");
     return i; }
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
@@ -26854,7 +26843,7 @@ static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *s
     return NULL; }
 DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     dbm_status st; const dbm_adapter **more; const char *schemes, *scheme; size_t size;
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_register: the manager is NULL; dbm_manager_create makes one", NULL);
     st = dbm__adapter_check(adapter);
     if (st != DBM_OK) return st;
     schemes = adapter->schemes != NULL ? adapter->schemes : adapter->type;
@@ -26909,9 +26898,10 @@ static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
         if (near_one == NULL) {
             const char *one = names->items[i]->name;
             near_one = dbm__nearest(name, &one, 1); } }
-    return dbm__fail(DBM_E_UNKNOWN_NAME, DBM_STAGE_CONFIG, name, NULL, "no database is named %q%s%s%s; %s%s", name, near_one != NULL ? "; did you mean '" : "",
-                     near_one != NULL ? near_one : "", near_one != NULL ? "'?" : "", names->count != 0 ? "there are: " : "none is configured: call dbm_load or dbm_add_database first",
-                     block); }
+    return dbm__fail(DBM_E_UNKNOWN_NAME, DBM_STAGE_CONFIG, name, NULL, names->count == 0 ? "no database is named %q; none is configured: call dbm_load or dbm_add_database first"
+                     : names->count == 1 ? near_one != NULL ? "no database is named %q; did you mean %q, the only one there is?" : "no database is named %q; the only one is %q"
+                     : near_one != NULL ? "no database is named %q; did you mean %q? There are: %s" : "no database is named %q; there are: %s",
+                     name, near_one != NULL ? near_one : names->count == 1 ? names->items[0]->name : block, block); }
 DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
     dbm__settings_free(&shared->host, db->settings);
     dbm__free(&shared->host, db->init_error);
@@ -26991,15 +26981,15 @@ static dbm_status dbm__configure(dbm_manager *mgr, const char *path, const char 
     dbm__free(host, types);
     return st; }
 DBM__DEF dbm_status dbm_load(dbm_manager *mgr, const char *path) {
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_load: the manager is NULL; dbm_manager_create makes one", NULL);
     if (path == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load: the path is NULL");
     return dbm__configure(mgr, path, NULL, 0, NULL); }
 DBM__DEF dbm_status dbm_load_text(dbm_manager *mgr, const char *text, size_t size) {
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_load_text: the manager is NULL; dbm_manager_create makes one", NULL);
     if (text == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load_text: the text is NULL");
     return dbm__configure(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size, NULL); }
 DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config) {
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_add_database: the manager is NULL; dbm_manager_create makes one", NULL);
     if (config == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_add_database: the configuration is NULL");
     return dbm__configure(mgr, NULL, NULL, 0, config); }
 DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
@@ -27032,7 +27022,7 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
     return st; }
 DBM__DEF dbm_database *dbm_get(dbm_manager *mgr, const char *name) {
     dbm_database *db;
-    if (DBM__UNLIKELY(mgr == NULL)) { dbm__fail_null("manager"); return NULL; }
+    if (DBM__UNLIKELY(mgr == NULL)) { dbm__fail_null("dbm_get: the manager is NULL; dbm_manager_create makes one", NULL); return NULL; }
     db = dbm__manager_find(mgr, name);
     if (DBM__UNLIKELY(db == NULL)) { dbm__unknown_name(mgr, name); return NULL; }
     if (DBM__UNLIKELY(dbm__database_ready(db) != DBM_OK)) return NULL;
@@ -27044,11 +27034,11 @@ DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm
 DBM__DEF bool dbm_database_async(const dbm_database *db) { return db != NULL && db->settings->async; }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
-    if (db == NULL) { dbm__fail_null("database"); return NULL; }
+    if (db == NULL) { dbm__fail_null("dbm_database_config: the database is NULL; dbm_get finds one by its name", NULL); return NULL; }
     return &db->settings->config; }
 DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     void *native;
-    if (db == NULL) { dbm__fail_null("database"); return NULL; }
+    if (db == NULL) { dbm__fail_null("dbm_db_native: the database is NULL; dbm_get finds one by its name", NULL); return NULL; }
     native = (void *)dbm__load(&db->native);
     if (native == NULL) native = db->data;
     if (type == NULL || !dbm__same_word(type, db->adapter->type) || native == NULL) {
@@ -27205,7 +27195,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     const dbm__names *names; dbm__host *host; dbm__slot **openings; dbm__net_item items[DBM__NET_MANY]; bool *tried; dbm_error_info first;
     dbm_status st, result = DBM_OK;
     int i, opening = 0, room;
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_init_all: the manager is NULL; dbm_manager_create makes one", NULL);
     names = dbm__manager_names(mgr);
     host = &mgr->shared->host;
     if (names->count == 0) return DBM_OK;
@@ -27238,7 +27228,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first); }
 DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     dbm_status st;
-    if (db == NULL) return dbm__fail_null("database");
+    if (db == NULL) return dbm__fail_null("dbm_ping: the database is NULL; dbm_get finds one by its name", NULL);
     st = dbm__database_ready(db);
     if (st != DBM_OK) return st;
     if (!dbm__database_connects(db)) {
@@ -27248,7 +27238,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
     const dbm__names *names; dbm_error_info first;
     dbm_status result = DBM_OK;
     int i;
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_health: the manager is NULL; dbm_manager_create makes one", NULL);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
@@ -27279,12 +27269,12 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
 DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_stats: out is NULL");
     memset(out, 0, sizeof *out);
-    if (db == NULL) return dbm__fail_null("database");
+    if (db == NULL) return dbm__fail_null("dbm_stats: the database is NULL; dbm_get finds one by its name", NULL);
     if (db->pool != NULL) dbm__pool_stats(db->pool, out);
     return DBM_OK; }
 DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
     const dbm__names *names; int i;
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_maintain: the manager is NULL; dbm_manager_create makes one", NULL);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
@@ -27325,7 +27315,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     int i, leaked = 0;
     char block[600];
     dbm__text who = dbm__text_in(block, sizeof block);
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_close_all: the manager is NULL; dbm_manager_create makes one", NULL);
     dbm__lock_take(&mgr->lock);
     if (mgr->closed) { dbm__lock_give(&mgr->lock); return DBM_OK; }
     mgr->closed = true;
@@ -27502,6 +27492,7 @@ DBM__FN bool dbm__fn_given(bool given, const char *site); /* false, and MISUSE: 
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
+DBM__FN dbm_loop *dbm__task_given(dbm_task *t, const char *call, const char *site); /* the same, for a call that was given it; NULL, and MISUSE: it is NULL */
 DBM__FN dbm_task *dbm__task_current(dbm_loop *loop); /* whose function runs now, or NULL */
 DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t); /* what it awaits, or has awaited and not looked at; or NULL */
 DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
@@ -27992,7 +27983,7 @@ static void dbm__loop_begin_turn(dbm_loop *loop) {
     loop->outer = self->loop;
     self->loop = loop; }
 static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
-    if (loop == NULL) return dbm__fail_null(call);
+    if (loop == NULL) return dbm__fail_null("the loop to run is NULL; dbm_loop_create makes one", call);
     if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is of the process that this one was forked from", call);
     if (loop->hooked) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: this loop is part of another one, which is to be run", call);
     if (loop->turning) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is running already; a callback must return to it", call);
@@ -28057,7 +28048,7 @@ static void dbm__posted_run(dbm__job *job) {
     post.fn(post.ud); }
 DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) {
     dbm__posted *p;
-    if (loop == NULL) return dbm__fail_null("dbm_loop_post: loop");
+    if (loop == NULL) return dbm__fail_null("dbm_loop_post: the loop is NULL; dbm_loop_create makes one", NULL);
     if (fn == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_post: no function");
     if (dbm__loop_forked(loop)) return dbm__loop_alive(loop, NULL);
     p = (dbm__posted *)dbm__alloc(loop->host, sizeof *p);
@@ -28171,9 +28162,9 @@ static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
     return DBM_OK; }
 DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) {
     dbm_loop *loop; dbm__fd *f; dbm_status st;
-    if (out == NULL) return dbm__fail_null("dbm_loop_create: out");
+    if (out == NULL) return dbm__fail_null("dbm_loop_create: out is NULL", NULL);
     *out = NULL;
-    if (mgr == NULL) return dbm__fail_null("dbm_loop_create: manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_loop_create: the manager is NULL; dbm_manager_create makes one", NULL);
     if (options != NULL && (st = dbm__loop_bad_options(options)) != DBM_OK) return st;
     loop = (dbm_loop *)dbm__alloc_zero(&mgr->shared->host, sizeof *loop);
     if (loop == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
@@ -28735,6 +28726,9 @@ DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL &&
 static dbm__joined *dbm__task_joins(const dbm_task *t) {
     return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
+DBM__FN dbm_loop *dbm__task_given(dbm_task *t, const char *call, const char *site) {
+    if (t == NULL) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "%s: the task is NULL; pass on the one that the function of the task was called with", call);
+    return t != NULL ? t->loop : NULL; }
 DBM__FN dbm_task *dbm__task_current(dbm_loop *loop) { return dbm__tasks_of(loop) != NULL ? dbm__tasks_of(loop)->current : NULL; }
 static bool dbm__tasks_made(dbm_loop *loop) {
     void **tasks = dbm__loop_of_tasks(loop);
@@ -28881,7 +28875,7 @@ static void dbm__cancel_now(dbm__job *job) {
     dbm__free(dbm__loop_host(c->handle.loop), c); }
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     dbm__cancelling *c;
-    if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel of a task that was not started");
+    if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel: the handle is empty; dbm_spawn gives one of a task that was started", NULL);
     if (dbm__loop_forked(handle.loop)) return dbm__loop_alive(handle.loop, NULL);
     c = (dbm__cancelling *)dbm__alloc(dbm__loop_host(handle.loop), sizeof *c);
     if (c == NULL) return dbm__no_memory(DBM_STAGE_NONE, "", "");
@@ -28921,7 +28915,7 @@ static bool dbm__task_more_make(dbm_task *t) {
     if (m != NULL) dbm__task_more_put(t, m);
     return t->act.more; }
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
-    if (!dbm__task_more_make(t)) return DBM_E_NOMEM;
+    if (dbm__task_given(t, "dbm_task_deadline", NULL) == NULL || !dbm__task_more_make(t)) return dbm__self()->last.status;
     t->u.more->until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return DBM_OK; }
@@ -28940,15 +28934,16 @@ static void dbm__joined_reap(dbm_act *act) {
     while (t->acts != NULL && t->acts->done) dbm__act_drop(t->acts); /* it is not in the list any more */
     dbm__loop_give(t->loop, act, sizeof(dbm__joined)); }
 DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
-    dbm_loop *loop = t->loop;
-    dbm__joined *joined = (dbm__joined *)dbm__act_take(loop, sizeof *joined, site);
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_all", site);
+    dbm__joined *joined = loop != NULL ? (dbm__joined *)dbm__act_take(loop, sizeof *joined, site) : NULL;
     if (joined == NULL) return NULL;
     dbm__act_begin(&joined->act, loop, t, &dbm__joined_kind);
     joined->act.done = true; /* until it is awaited */
     return &joined->act; }
-DBM__DEF long long dbm__task_at(dbm_task *t) { return t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at); }
+DBM__DEF long long dbm__task_at(dbm_task *t) { return t == NULL ? -1 : t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at); }
 /* Where the function lands when it can't go on there. */
 DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) {
+    if (dbm__task_given(t, "DBM_TASK_BEGIN", NULL) == NULL) return DBM_TASK_FAILED;
     if (t->at == DBM__AT_FINALLY) return DBM_TASK_DONE;
     return dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "an await of this task stands in a switch of its own")); }
 /* Before an await begins anything: whether it may. */
@@ -29043,7 +29038,7 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     dbm_task *t;
     memset(&handle, 0, sizeof handle);
     if (loop == NULL) {
-        (void)dbm__fail_null("dbm_spawn without a loop");
+        (void)dbm__fail_null("dbm_spawn: the loop is NULL; dbm_loop_create makes one", site);
         return handle; }
     if (options != NULL && (more = (dbm__task_more *)dbm__act_take(loop, sizeof *more, site)) == NULL) return handle;
     t = dbm__task_new(loop, NULL, fn, data, site);
@@ -29060,20 +29055,21 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     handle.gen = t->gen;
     return handle; }
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
-    dbm_task *child = dbm__task_new(t->loop, t, fn, data, site);
+    dbm_task *child = dbm__task_given(t, "dbm_async_task", site) != NULL ? dbm__task_new(t->loop, t, fn, data, site) : NULL;
     return child != NULL ? &child->act : NULL; }
 DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) { owned->next = t->owned; t->owned = owned; }
 DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
     dbm__owned **at = &t->owned;
     while (*at != NULL && *at != owned) at = &(*at)->next;
     if (*at != NULL) *at = owned->next; }
-DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
-DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return t->loop; }
-DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__act_fail_again(&t->act); }
+DBM__DEF void *dbm__task_data(dbm_task *t) { return dbm__task_given(t, "dbm_task_data", NULL) != NULL ? t->data : NULL; }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_given(t, "dbm_task_loop", NULL); }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__task_given(t, "dbm_task_outcome", NULL) != NULL ? dbm__act_fail_again(&t->act) : DBM_E_MISUSE; }
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
-    dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
+    if (dbm__task_given(t, "dbm_task_fail", NULL) != NULL) dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
     return DBM_TASK_FAILED; }
 DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
+    if (out == NULL) return;
     memset(out, 0, sizeof *out);
     if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats; }
 /* The function, until it waits (true) or is over. */
@@ -29141,8 +29137,8 @@ static void dbm__yield_over(dbm__job *job) { dbm__act_done((dbm_act *)job, DBM_O
 static void dbm__yield_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof *act); }
 static const dbm__act_kind dbm__yield_kind = { NULL, NULL, dbm__yield_reap };
 DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) {
-    dbm_loop *loop = t->loop;
-    dbm_act *act = (dbm_act *)dbm__act_take(loop, sizeof *act, site);
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_yield", site);
+    dbm_act *act = loop != NULL ? (dbm_act *)dbm__act_take(loop, sizeof *act, site) : NULL;
     if (act == NULL) return NULL;
     dbm__act_begin(act, loop, t, &dbm__yield_kind);
     act->job.run = dbm__yield_over;
@@ -29156,8 +29152,8 @@ static void dbm__sleep_stop(dbm_act *act) { dbm__loop_unwatch(dbm__act_loop(act)
 static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
 static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
-    dbm_loop *loop = t->loop;
-    dbm__sleep *sleep = (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site);
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_sleep", site);
+    dbm__sleep *sleep = loop != NULL ? (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site) : NULL;
     if (sleep == NULL) return NULL;
     dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
     dbm__watch_init(&sleep->watch, dbm__sleep_over);
@@ -29185,8 +29181,8 @@ static void dbm__called_stop(dbm_act *act) {
 static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__called)); }
 static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
 DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
-    dbm_loop *loop = t->loop;
-    dbm__called *call = dbm__fn_given(fn != NULL, site) ? (dbm__called *)dbm__act_take(loop, sizeof *call, site) : NULL;
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_call", site);
+    dbm__called *call = loop != NULL && dbm__fn_given(fn != NULL, site) ? (dbm__called *)dbm__act_take(loop, sizeof *call, site) : NULL;
     if (call == NULL) return NULL;
     call->fn = fn;
     call->ud = ud;
@@ -29202,13 +29198,13 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     (void)loop; (void)fn; (void)data; (void)options;
     (void)dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, "", site, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
     return none; }
-static dbm_status dbm__no_task(void) { return dbm__fail_null("there is no task"); }
+static dbm_status dbm__no_task(void) { return dbm__fail_null("there is no task: the asynchronous half is not compiled in", NULL); }
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) { (void)handle; return dbm__no_task(); }
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) { (void)t; (void)ms; return dbm__no_task(); }
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status) { (void)t; (void)status; return DBM_TASK_FAILED; }
 DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { (void)t; return dbm__no_task(); }
 DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { (void)t; return NULL; }
-DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) { (void)loop; memset(out, 0, sizeof *out); }
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) { (void)loop; if (out != NULL) memset(out, 0, sizeof *out); }
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) { (void)t; (void)fn; (void)data; (void)site; return NULL; }
 DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) { (void)t; (void)ms; (void)site; return NULL; }
@@ -31214,7 +31210,7 @@ DBM__FN dbm__async *dbm__share_front(const dbm_session *s, bool told, const char
     dbm_loop *loop = h != NULL ? h->loop : (dbm_loop *)dbm__self()->loop;
     dbm_task *task = loop != NULL && !told ? dbm__task_current(loop) : NULL;
     if (db == NULL) {
-        (void)dbm__fail_null("database");
+        (void)dbm__fail_null("a call on a database that is NULL; dbm_get, or dbm_async_on, gives one", site);
     } else if (loop == NULL || (!told && task == NULL)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, db->name, site, loop == NULL ? "a call of dbm_async_... on a database, and no loop runs here: name it, with dbm_async_on(loop, db) in the place "
                   "of db" : "no task runs here that could await the call: use the forms with _cb");
@@ -31227,19 +31223,15 @@ DBM__FN dbm__async *dbm__share_front(const dbm_session *s, bool told, const char
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/call.c --- */
 #if DBM_HAS_ASYNC
-static bool dbm__async_task_given(dbm_task *t) {
-    if (t == NULL) (void)dbm__fail_null("task");
-    return t != NULL; }
 DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
-    return dbm__async_task_given(t) ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL; }
+    return dbm__task_given(t, "dbm_async_session", site) != NULL ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL; }
 DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
-    dbm_database *db;
-    if (!dbm__async_task_given(t)) return NULL;
-    db = dbm_get(dbm__loop_manager(dbm__task_loop(t)), name);
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_session", site);
+    dbm_database *db = loop != NULL ? dbm_get(dbm__loop_manager(loop), name) : NULL;
     return db != NULL ? dbm__async_session_on(t, db, options, out, site) : NULL; }
 DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                           dbm_async_fn fn, void *ud, const char *site) {
-    if (loop == NULL) return dbm__fail_null("loop");
+    if (loop == NULL) return dbm__fail_null("dbm_async_session_cb: the loop is NULL; dbm_loop_create makes one", site);
     if (dbm__loop_alive(loop, site) != DBM_OK) return dbm__self()->last.status;
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status; }
 DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
@@ -31322,7 +31314,7 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
     return dbm__async_add_statement(a, to, site, sql, copy, count, named); }
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) {
     dbm__line *h = NULL;
-    if (loop == NULL || db == NULL) (void)dbm__fail_null(loop == NULL ? "loop" : "database");
+    if (loop == NULL || db == NULL) (void)dbm__fail_null(loop == NULL ? "dbm_async_on: the loop is NULL; dbm_loop_create makes one" : "dbm_async_on: the database is NULL; dbm_get finds one by its name", site);
     else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK) h = dbm__line_of(loop, db, site);
     if (h != NULL && h->named) dbm__line_left(h);
     if (h != NULL) h->named = true;
@@ -31350,7 +31342,7 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     dbm_session s; dbm__async *a; dbm__request *r;
     if (to.out != NULL) *(void **)to.out = NULL;
     if (rows == NULL) {
-        (void)dbm__fail_null("rows");
+        (void)dbm__fail_null("a call on rows that are NULL; dbm_async_query gives them, and sets them to NULL when it fails", site);
         return NULL; }
     s.slot = rows->row.work;
     s.gen = rows->row.gen;
@@ -31774,12 +31766,11 @@ static void dbm__listen_job(dbm__job *job) {
         l->names = next; }
     dbm__loop_release(l->loop);
     dbm__free(l->db->host, l->error);
-    l->error = NULL;
     if (l->in == NULL) dbm__free(l->db->host, l); }
 DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
     dbm_listener **first, *l;
     if (out != NULL) *out = NULL;
-    if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "loop" : "database");
+    if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "dbm_listen: the loop is NULL; dbm_loop_create makes one" : "dbm_listen: the database is NULL; dbm_get finds one by its name", NULL);
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, db->name, NULL, "dbm_listen: out is NULL");
     if (dbm__loop_alive(loop, NULL) != DBM_OK) return dbm__self()->last.status;
     if (!(db->adapter->flags & DBM_ADAPTER_LISTEN)) {
@@ -31822,7 +31813,7 @@ DBM__DEF void dbm_listen_end(dbm_listener *l) {
     else dbm__listen_soon(l); }
 static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channel, bool wanted) {
     dbm__heard_name **p, *n; size_t size;
-    if (l == NULL) return dbm__fail_null("listener");
+    if (l == NULL) return dbm__fail_null(wanted ? "dbm_listen_to: the listener is NULL; dbm_listen makes one" : "dbm_listen_no_more: the listener is NULL; dbm_listen makes one", NULL);
     if (channel == NULL || l->state == DBM__LISTEN_ENDED || kind < DBM_LISTEN_CHANNEL || kind > DBM_LISTEN_SHARD) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "%s: %s", wanted ? "dbm_listen_to" : "dbm_listen_no_more", l->state == DBM__LISTEN_ENDED ? "the listener has ended"
                          : channel == NULL ? "the channel is NULL" : "the kind is DBM_LISTEN_CHANNEL, _PATTERN or _SHARD"); }
@@ -31858,8 +31849,8 @@ static void dbm__hearing_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act),
 static const dbm__act_kind dbm__hearing_kind = { dbm__hearing_stop, NULL, dbm__hearing_reap };
 DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) {
     dbm__hearing *h;
-    if (t == NULL || l == NULL || out == NULL) {
-        (void)dbm__fail_null(t == NULL ? "task" : l == NULL ? "listener" : "place for what is heard");
+    if (dbm__task_given(t, "dbm_async_heard", site) == NULL || l == NULL || out == NULL) {
+        if (t != NULL) (void)dbm__fail_null(l == NULL ? "dbm_async_heard: the listener is NULL; dbm_listen makes one" : "dbm_async_heard: out is NULL", site);
         return NULL; }
     if (l->fn != NULL || l->hearing != NULL || l->state == DBM__LISTEN_ENDED) {
         (void)dbm__fail(l->state == DBM__LISTEN_ENDED ? DBM_E_CLOSED : DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, site, "dbm_async_heard: %s",

@@ -41,10 +41,9 @@ DBM_API dbm_status dbm_init_all(dbm_manager *mgr);
  * Threads   any. */
 DBM_API dbm_database *dbm_get(dbm_manager *mgr, const char *name);
 
-/* Closes every database: no checkout succeeds any more, waiters fail with E_CLOSED, sessions that are out have grace_ms to come
- * back and are reported with their file:line when they do not. Goes on when one close fails. A second call does nothing.
- * What is under way on a loop of this thread (or whose worker makes this call) can't come back meanwhile, in a callback or beside the loop: it is neither waited for nor reported, goes
- * on, and ends as it would have, or at once with dbm_loop_free(). Listeners are not of the pool, and go on until they are ended.
+/* Closes every database: no checkout succeeds any more, waiters fail with E_CLOSED, sessions that are out have grace_ms to come back and are reported with their file:line when
+ * they do not. Goes on when one close fails. A second call does nothing. Sessions and calls on a loop that this thread runs, or whose worker makes this call, could not come back
+ * meanwhile, in a callback or beside the loop: they are neither waited for nor reported, and go on until they end, or dbm_loop_free() ends them. Listeners go on until they are ended.
  * Returns   DBM_OK, or E_LEAKED. */
 DBM_API dbm_status dbm_close_all(dbm_manager *mgr);
 

@@ -294,7 +294,6 @@ DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, con
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
 static int dbm__pool_out_locked(dbm__pool *pool) { return pool->slot_count - dbm__pool_idle(pool) - pool->empty - pool->connecting; }
 
-
 DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
     dbm__lock_take(&pool->lock);
     pool->orphaned = true;
@@ -327,10 +326,9 @@ DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
     for (;;) {
         out = dbm__pool_out_locked(pool);
         for (i = mine = loops = 0; i < pool->slot_count; i++) {
-            const dbm__slot *slot = dbm__pool_slot(pool, i);
-            dbm__word holder = dbm__load(&slot->state) != DBM__SLOT_OUT ? 0 : dbm__load(&slot->holder);
+            dbm__word holder = dbm__load(&dbm__pool_slot(pool, i)->holder);
             if (holder == self) mine++;
-            if (holder == DBM__HOLDER_LOOP(self) || (served != 0 && holder == DBM__HOLDER_LOOP(served))) loops++;
+            if (holder == DBM__HOLDER_LOOP(self) || holder == DBM__HOLDER_LOOP(served)) loops++;
         }
         if (out + pool->connecting <= mine + loops || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
         dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, until_us);

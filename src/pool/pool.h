@@ -245,8 +245,7 @@ DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all);
 /* No new checkouts; waiters fail with E_CLOSED; idle connections are closed. */
 DBM__FN void dbm__pool_close(dbm__pool *pool);
-/* Waits until no session is out, or until the time; not for those that can't come back meanwhile, of this thread's own blocks and loops. Returns how many are out, those of its loops,
- * which end with them at the latest, apart. */
+/* Waits until no session is out, or until the time; not for those of this thread's own blocks and loops. Returns how many are out, but those of its loops, which can't leak. */
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);

@@ -132,12 +132,17 @@ static void an_unknown_database(void **state) {
     dbm_error_info why;
     (void)state;
     assert_null(dbm_get(mgr, "shpo"));
-    SAYS(DBM_E_UNKNOWN_NAME, "'shpo'", "did you mean 'shop'?", "there are: shop");
+    assert_string_equal(dbm_last_error()->message, "no database is named 'shpo'; did you mean 'shop', the only one there is?");
     DBM_SESSION(mgr, "nobody", s) fail_msg("the body runs");
     assert_true(dbm_session_failed(&why));
     assert_int_equal(why.status, DBM_E_UNKNOWN_NAME);
     DBM_SESSION(mgr, NULL, s) fail_msg("the body runs");
-    SAYS(DBM_E_UNKNOWN_NAME, "'default'", "there are: shop");
+    assert_string_equal(dbm_last_error()->message, "no database is named 'default'; the only one is 'shop'");
+    assert_int_equal(dbm_add_database(mgr, DBM_CONFIG(.name = "stock", .url = "sqlite:///:memory:")), DBM_OK);
+    assert_null(dbm_get(mgr, "shpo"));
+    assert_string_equal(dbm_last_error()->message, "no database is named 'shpo'; did you mean 'shop'? There are: shop, stock");
+    assert_null(dbm_get(mgr, "elsewhere"));
+    assert_string_equal(dbm_last_error()->message, "no database is named 'elsewhere'; there are: shop, stock");
 }
 
 static void nothing_configured(void **state) {
