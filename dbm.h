@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c2e87718cef9b6d8: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 8d1abff5d3a4daea: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -7577,8 +7577,8 @@ DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);
-/* "app.c:12 for at least 3 s, app.c:40": who holds connections. */
-DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
+/* "app.c:12 for at least 3 s, app.c:40": who holds connections; `but`: those of this holder apart. */
+DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__word but, dbm__text *out);
 /* A connection of this pool died under a session: others of the same age are suspect. */
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
 DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how); /* no lock is held */
@@ -8532,14 +8532,14 @@ DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
  *                 ^         |                |dead
  *                 |         +--empty--> CONNECT --> done
  *                 +---retired, or failed while others live---+ */
-DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
+DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__word but, dbm__text *out) {
     int64_t now_ms = dbm__now(pool->db->host) / 1000;
     int i, shown = 0, more = 0;
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         const char *site = (const char *)dbm__load(&slot->site);
         dbm__word since;
-        if (site == NULL) continue;
+        if (site == NULL || (but != 0 && dbm__load(&slot->holder) == but)) continue;
         if (shown == 8) { more++; continue; }
         since = dbm__load(&slot->since_ms);
         dbm__putf(out, "%s%s", shown != 0 ? ", " : "", site);
@@ -8560,7 +8560,7 @@ DBM__FN dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t 
     dbm__text holders = dbm__text_in(block, sizeof block);
     dbm_stats_info s;
     dbm__pool_stats(pool, &s);
-    dbm__pool_holders(pool, &holders);
+    dbm__pool_holders(pool, 0, &holders);
     cause[0] = 0;
     dbm__lock_take(&pool->lock);
     if (pool->failures > 0) dbm__copy_cut(cause, sizeof cause, pool->cause.message);
@@ -8962,7 +8962,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
         } else {
             char block[400];
             dbm__text holders = dbm__text_in(block, sizeof block);
-            dbm__pool_holders(pool, &holders);
+            dbm__pool_holders(pool, 0, &holders);
             (void)dbm__taking_done(&t, dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
                 "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
                 db->name, pool->slot_count, block)); }
@@ -27254,7 +27254,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
             if (s.idle == 0 && s.out == s.size + s.max_overflow) {
                 char block[300];
                 dbm__text t = dbm__text_in(block, sizeof block);
-                dbm__pool_holders(db->pool, &t);
+                dbm__pool_holders(db->pool, 0, &t);
                 info.status = dbm__fail(DBM_E_POOL_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, NULL, "saturated: all %d connections are out, %d sessions wait; held by %s",
                                         s.out, s.waiting, block);
             } else {
@@ -27340,7 +27340,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
         if (out > 0) {
             leaked += out;
             dbm__putf(&who, "%s%d of %q taken at ", who.size != 0 ? "; " : "", out, db->name);
-            dbm__pool_holders(db->pool, &who);
+            dbm__pool_holders(db->pool, DBM__HOLDER_LOOP(dbm__self()->served != 0 ? dbm__self()->served : dbm__thread_number()), &who);
             dbm__event(db->host, DBM_EVENT_CLOSE_FAILED, DBM_LOG_WARNING, db->name, NULL, DBM_E_LEAKED, 0, "%d sessions were never given back: %s", out, block); } }
     if (leaked == 0) return DBM_OK;
     return dbm__fail(DBM_E_LEAKED, DBM_STAGE_CLOSE, NULL, NULL, "%d sessions were still out after %m (grace_ms): %s", leaked, mgr->shared->grace_us, block); }
@@ -30901,7 +30901,6 @@ DBM__FN dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *si
         sides->lines = line;
         dbm__loop_at_end(loop, dbm__async_end_all); }
     if (line != NULL) line->users++;
-    if (line != NULL) dbm__store(&line->by.holder, DBM__HOLDER_LOOP(dbm__thread_number()));
     return line; }
 static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
     const dbm_session_options *options = b->more != NULL ? b->more->given : NULL;
@@ -31023,6 +31022,7 @@ DBM__FN dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *d
     line = st == DBM_OK ? dbm__line_of(loop, db, site) : NULL;
     b = line != NULL ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
     if (b != NULL) {
+        dbm__store(&line->by.holder, DBM__HOLDER_LOOP(dbm__thread_number())); /* a loop may have been begun on by another thread than its own */
         dbm__taking_init(&b->taking, &line->by, site);
         b->out = out;
         if ((options != NULL || task == NULL) && !dbm__beginning_more_make(b, task)) {

@@ -268,7 +268,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
             if (s.idle == 0 && s.out == s.size + s.max_overflow) {
                 char block[300];
                 dbm__text t = dbm__text_in(block, sizeof block);
-                dbm__pool_holders(db->pool, &t);
+                dbm__pool_holders(db->pool, 0, &t);
                 info.status = dbm__fail(DBM_E_POOL_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, NULL, "saturated: all %d connections are out, %d sessions wait; held by %s",
                                         s.out, s.waiting, block);
             } else {
@@ -384,7 +384,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
         if (out > 0) {
             leaked += out;
             dbm__putf(&who, "%s%d of %q taken at ", who.size != 0 ? "; " : "", out, db->name);
-            dbm__pool_holders(db->pool, &who);
+            dbm__pool_holders(db->pool, DBM__HOLDER_LOOP(dbm__self()->served != 0 ? dbm__self()->served : dbm__thread_number()), &who);
             dbm__event(db->host, DBM_EVENT_CLOSE_FAILED, DBM_LOG_WARNING, db->name, NULL, DBM_E_LEAKED, 0, "%d sessions were never given back: %s", out, block);
         }
     }

@@ -252,8 +252,8 @@ DBM__FN void dbm__pool_orphan(dbm__pool *pool);
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
 /* What is said of whoever has waited in vain for so many microseconds: by pool_timeout (pools_own), or by its own deadline. */
 DBM__FN dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site);
-/* "app.c:12 for at least 3 s, app.c:40": who holds connections. */
-DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
+/* "app.c:12 for at least 3 s, app.c:40": who holds connections; `but`: those of this holder apart. */
+DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__word but, dbm__text *out);
 /* A connection of this pool died under a session: others of the same age are suspect. */
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
 

@@ -10,14 +10,14 @@
 
 /* ---- what is said of those who failed ------------------------------------------------------------------------------------- */
 
-DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
+DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__word but, dbm__text *out) {
     int64_t now_ms = dbm__now(pool->db->host) / 1000;
     int i, shown = 0, more = 0;
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         const char *site = (const char *)dbm__load(&slot->site);
         dbm__word since;
-        if (site == NULL) continue;
+        if (site == NULL || (but != 0 && dbm__load(&slot->holder) == but)) continue;
         if (shown == 8) { more++; continue; }
         since = dbm__load(&slot->since_ms);
         dbm__putf(out, "%s%s", shown != 0 ? ", " : "", site);
@@ -43,7 +43,7 @@ DBM__FN dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t 
     dbm__text holders = dbm__text_in(block, sizeof block);
     dbm_stats_info s;
     dbm__pool_stats(pool, &s);
-    dbm__pool_holders(pool, &holders);
+    dbm__pool_holders(pool, 0, &holders);
     cause[0] = 0;
     dbm__lock_take(&pool->lock);
     if (pool->failures > 0) dbm__copy_cut(cause, sizeof cause, pool->cause.message);
@@ -557,7 +557,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
         } else {
             char block[400];
             dbm__text holders = dbm__text_in(block, sizeof block);
-            dbm__pool_holders(pool, &holders);
+            dbm__pool_holders(pool, 0, &holders);
             (void)dbm__taking_done(&t, dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
                 "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
                 db->name, pool->slot_count, block));
