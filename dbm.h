@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content ea7574dec10079d4: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content d95a22d86f335068: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -28726,7 +28726,7 @@ DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL &&
 static dbm__joined *dbm__task_joins(const dbm_task *t) {
     return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
-DBM__FN dbm_loop *dbm__task_given(dbm_task *t, const char *call, const char *site) {
+DBM__FN DBM__NOINLINE dbm_loop *dbm__task_given(dbm_task *t, const char *call, const char *site) {
     if (t == NULL) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "%s: the task is NULL; pass on the one that the function of the task was called with", call);
     return t != NULL ? t->loop : NULL; }
 DBM__FN dbm_task *dbm__task_current(dbm_loop *loop) { return dbm__tasks_of(loop) != NULL ? dbm__tasks_of(loop)->current : NULL; }
@@ -29062,7 +29062,7 @@ DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
     dbm__owned **at = &t->owned;
     while (*at != NULL && *at != owned) at = &(*at)->next;
     if (*at != NULL) *at = owned->next; }
-DBM__DEF void *dbm__task_data(dbm_task *t) { return dbm__task_given(t, "dbm_task_data", NULL) != NULL ? t->data : NULL; }
+DBM__DEF void *dbm__task_data(dbm_task *t) { return t != NULL ? t->data : (void *)dbm__task_given(t, "dbm_task_data", NULL); }
 DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_given(t, "dbm_task_loop", NULL); }
 DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__task_given(t, "dbm_task_outcome", NULL) != NULL ? dbm__act_fail_again(&t->act) : DBM_E_MISUSE; }
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
@@ -31224,7 +31224,7 @@ DBM__FN dbm__async *dbm__share_front(const dbm_session *s, bool told, const char
 /* --- src/async/call.c --- */
 #if DBM_HAS_ASYNC
 DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
-    return dbm__task_given(t, "dbm_async_session", site) != NULL ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL; }
+    return t != NULL || dbm__task_given(t, "dbm_async_session", site) != NULL ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL; }
 DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
     dbm_loop *loop = dbm__task_given(t, "dbm_async_session", site);
     dbm_database *db = loop != NULL ? dbm_get(dbm__loop_manager(loop), name) : NULL;

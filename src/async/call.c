@@ -6,7 +6,7 @@
 #if DBM_HAS_ASYNC
 
 DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
-    return dbm__task_given(t, "dbm_async_session", site) != NULL ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL;
+    return t != NULL || dbm__task_given(t, "dbm_async_session", site) != NULL ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL;
 }
 
 DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {

@@ -77,7 +77,7 @@ static dbm__joined *dbm__task_joins(const dbm_task *t) {
 }
 
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
-DBM__FN dbm_loop *dbm__task_given(dbm_task *t, const char *call, const char *site) {
+DBM__FN DBM__NOINLINE dbm_loop *dbm__task_given(dbm_task *t, const char *call, const char *site) {
     if (t == NULL) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "%s: the task is NULL; pass on the one that the function of the task was called with", call);
     return t != NULL ? t->loop : NULL;
 }
@@ -565,7 +565,7 @@ DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
     if (*at != NULL) *at = owned->next;
 }
 
-DBM__DEF void *dbm__task_data(dbm_task *t) { return dbm__task_given(t, "dbm_task_data", NULL) != NULL ? t->data : NULL; }
+DBM__DEF void *dbm__task_data(dbm_task *t) { return t != NULL ? t->data : (void *)dbm__task_given(t, "dbm_task_data", NULL); }
 DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_given(t, "dbm_task_loop", NULL); }
 DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__task_given(t, "dbm_task_outcome", NULL) != NULL ? dbm__act_fail_again(&t->act) : DBM_E_MISUSE; }
 
