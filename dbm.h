@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content d95a22d86f335068: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 58710008882e31d6: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -1185,7 +1185,7 @@ typedef struct dbm_options {
     void *event_ud;
     int64_t (*clock)(void *ud);  /* monotonic microseconds (default: the system's monotonic clock) */
     void *clock_ud;
-    int grace_ms;                /* how long dbm_close_all waits for sessions that are out, dbm_loop_free for servers (default 5000; -1: not at all) */
+    int grace_ms;                /* how long dbm_close_all waits for sessions that are out (but those of its own loops), dbm_loop_free for servers (default 5000; -1: not at all) */
     bool upkeep_thread;          /* start one thread that calls dbm_maintain once a second */
     bool own_drivers;            /* also tear down the drivers' global state at the end */
     bool no_env;                 /* ignore DBM__DATABASES__... in the environment */

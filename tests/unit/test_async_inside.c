@@ -1,9 +1,11 @@
 /* What a callback may do: in each kind of it, everything is closed, the loop or the manager freed, its own session ended or cancelled, its listener ended, others cancelled and ended,
- * and more begun. Whatever it does, each call is told once, the connections go back, and nothing stays behind. By steps, in batches, on workers, and on SQLite. */
+ * and more begun. Whatever it does, each call is told once, the connections go back, and nothing stays behind. By steps, in batches, on workers, on SQLite, and
+ * with the loop as part of another one. */
 #if !defined(DBM_WITH_ASYNC)
 #  define DBM_WITH_ASYNC
 #endif
 #include "scripted.h"
+#include <poll.h>
 
 /* The callbacks of one session in their order. */
 enum { SESSION, EXEC, QUERY, ROW, ROW_TOO, ROWS_OUT, QUERY_AGAIN, ROW_AGAIN, ROWS_END, ONE, BULK, RUN, COMMIT, FAILS, ROLLBACK, EXEC_AGAIN, END, PLACES,
@@ -285,6 +287,57 @@ static void sleeper_end(void *ud, dbm_status status, const dbm_error_info *error
     if (act_at == LOOP_END) act();
 }
 
+/* ---- another loop, of which it is part ---- */
+
+static bool hooked, outer_busy;
+static struct { int fd, want; } outer[64];
+static int outer_count;
+static int64_t outer_at; /* 0: no time */
+static dbm_status outer_watch(void *ud, int fd, int want, void **mine) {
+    int i = 0;
+    (void)ud;
+    (void)mine;
+    while (i < outer_count && outer[i].fd != fd) i++;
+    CHECK(i < 64);
+    outer[i].fd = fd;
+    outer[i].want = want;
+    if (i == outer_count) outer_count++;
+    if (want == 0) outer[i] = outer[--outer_count];
+    return DBM_OK;
+}
+static void outer_timer(void *ud, int64_t after_us) {
+    (void)ud;
+    outer_at = after_us < 0 ? 0 : real_us() + after_us;
+}
+static void outer_is_busy(void *ud, bool busy) {
+    (void)ud;
+    outer_busy = busy;
+}
+static void outer_end(void *ud) {
+    (void)ud;
+    outer_count = -1;
+}
+static const dbm_loop_hooks outer_hooks = { NULL, outer_watch, outer_timer, NULL, NULL, outer_is_busy, outer_end };
+static dbm_status outer_step(int ms) {
+    struct pollfd fds[64];
+    int count = outer_count, left = outer_at == 0 ? ms : (int)((outer_at - real_us() + 999) / 1000);
+    for (int i = 0; i < count; i++) {
+        fds[i].fd = outer[i].fd;
+        fds[i].events = (short)((outer[i].want & DBM_STEP_READ ? POLLIN : 0) | (outer[i].want & DBM_STEP_WRITE ? POLLOUT : 0));
+    }
+    (void)poll(fds, (nfds_t)count, left < 0 ? 0 : left < ms ? left : ms);
+    for (int i = 0; i < count && outer_count >= 0; i++) {
+        int what = (fds[i].revents & POLLIN ? DBM_STEP_READ : 0) | (fds[i].revents & POLLOUT ? DBM_STEP_WRITE : 0) | (fds[i].revents & ~(POLLIN | POLLOUT) ? DBM_STEP_BOTH : 0);
+        if (what != 0) dbm_loop_ready(loop, fds[i].fd, what);
+    }
+    if (outer_count >= 0 && outer_at != 0 && real_us() >= outer_at) {
+        outer_at = 0;
+        dbm_loop_timeout(loop);
+    }
+    return outer_count < 0 ? DBM_E_CLOSED : outer_busy ? DBM_OK : DBM_DONE;
+}
+static dbm_status step(int ms) { return hooked ? outer_step(ms) : dbm_loop_step(loop, ms); }
+
 static void open_all(void) {
     static dbm_adapter hearing;
     dbm_options options;
@@ -330,7 +383,10 @@ static void open_all(void) {
     } else {
         db = server_add(mgr, v, form, &config);
     }
-    CHECK_STATUS(dbm_loop_create(&loop, mgr, NULL), DBM_OK);
+    outer_count = 0;
+    outer_at = 0;
+    outer_busy = false;
+    CHECK_STATUS(dbm_loop_create(&loop, mgr, DBM_LOOP_OPTIONS(.hooks = hooked ? &outer_hooks : NULL)), DBM_OK);
 }
 
 static void one(void) {
@@ -342,7 +398,7 @@ static void one(void) {
     c = call_at(OF_OTHERS); /* it hangs, and a task sleeps */
     (void)begun(c, dbm_async_session_cb(loop, db2, NULL, &other, NULL, NULL));
     sleeper = dbm_spawn_opt(loop, sleeps, NULL, .on_end = sleeper_end);
-    while (other.slot == NULL || stats_of(db2).out < 2) (void)dbm_loop_step(loop, 10);
+    while (other.slot == NULL || stats_of(db2).out < 2) (void)step(10);
     c->begun = false;
     if (act_at != OF_OTHERS) (void)plan(v2, DBM_OP_EXECUTE, 1, DROP);
     if (act_at < HEARD_BY_TASK) CHECK(next_at(SESSION));
@@ -359,15 +415,15 @@ static void one(void) {
         k->place = OF_OTHERS;
         CHECK(begun(k, dbm_async_exec_cb(&other, told, k, "write")));
     }
-    while (!freed && st == DBM_OK && s.slot == NULL && calls[1].told == 0 && act_at < ALL_PLACES) st = dbm_loop_step(loop, 100);
+    while (!freed && st == DBM_OK && s.slot == NULL && calls[1].told == 0 && act_at < ALL_PLACES) st = step(100);
     while (!freed) { /* until what waits for ever is all there is */
         bool waits = act_at >= ALL_PLACES && act_at != LOOP_END && (has_acted() == 0 || (act_at >= HEARD_BY_TASK && task_ended == 0));
         for (int i = 0; i < CALLS; i++) waits = waits || (calls[i].begun && calls[i].told == 0 && (i != CALLS - 2 || act_at == OF_OTHERS));
         if (!waits) break;
         if (real_us() > until) fail_msg("%s, %s %s: not over", form, places[act_at], actions[action]);
-        (void)dbm_loop_step(loop, 100);
+        (void)step(100);
     }
-    if (!freed && act_at >= ALL_PLACES && act_at != LOOP_END) for (int i = 0; i < 5 && !freed; i++) (void)dbm_loop_step(loop, 1);
+    if (!freed && act_at >= ALL_PLACES && act_at != LOOP_END) for (int i = 0; i < 5 && !freed; i++) (void)step(1);
     if (action == LISTENS_ANEW) CHECK(generation == before + 1 && listener != NULL);
     if (!freed) dbm_loop_free(loop);
     if (act_at >= HEARD_BY_TASK) CHECK(task_ended == 1);
@@ -388,11 +444,12 @@ static void one(void) {
 }
 
 static void in_each_callback(void **state) {
-    static const char *const forms[] = { "stepped", "batched", "scripted", "filed" };
+    static const char *const forms[] = { "stepped", "batched", "scripted", "filed", "batched" };
     (void)state;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         form = forms[i];
         filed = i == 3;
+        hooked = i == 4;
         for (act_at = 0; act_at < ALL_PLACES; act_at++) for (action = 0; action < ACTIONS; action++) if (!filed || act_at != ON_DATABASE) one(); /* in memory there is one connection */
     }
 }
@@ -404,11 +461,12 @@ static bool may_act(void) {
     return action < ACTIONS || (act_at >= HEARD_READY && act_at <= HEARD_BY_TASK);
 }
 static void elsewhere(void **state) {
-    static const char *const forms[] = { "stepped", "batched", "scripted", "filed" };
+    static const char *const forms[] = { "stepped", "batched", "scripted", "filed", "stepped" };
     (void)state;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         form = forms[i];
         filed = i == 3;
+        hooked = i == 4;
         named = i == 1;
         for (act_at = ALL_PLACES; act_at < PLACES_ELSEWHERE; act_at++) for (action = 0; action < ALL_ACTIONS; action++) if (may_act()) one();
     }
