@@ -32,7 +32,7 @@ extern "C" {
 /* Begins to listen, to nothing yet. With `fn`, it is called for whatever is heard, by the loop, in order, until dbm_listen_end(); it may call anything, dbm_listen_end() too.
  * With fn NULL, a task takes one after the other by dbm_async_heard(), and nothing is read from the server in between.
  * Errors    E_UNSUPPORTED: this backend has no channels; E_NOMEM, E_MISUSE, E_CLOSED (the loop is being freed). A server that is not there is a GAP.
- * Ownership ended by dbm_listen_end(), or with the loop. With fn it keeps dbm_loop_run() going till then.
+ * Ownership ended by dbm_listen_end(), or with the loop, while whose tasks clean up that is still allowed. With fn it keeps dbm_loop_run() going till then.
  * Threads   the loop's, as all calls below. */
 DBM_API dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out);
 

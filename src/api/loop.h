@@ -43,7 +43,7 @@ typedef struct dbm_loop_options {
 
 /* Makes a loop for the databases of `mgr`.
  * Errors    E_NOMEM, E_MISUSE (an option out of its range, hooks without watch or timer), E_LIMIT (no descriptor is left), E_NOT_COMPILED.
- * Ownership the caller frees it with dbm_loop_free(), before the manager: one that is freed first waits grace_ms for sessions that are out, and its memory stays until the loop is freed.
+ * Ownership the caller frees it with dbm_loop_free(), before the manager or after it (in a callback, too): then the manager's memory stays until the loop is freed.
  * Threads   the loop belongs to the thread that runs it, and with it all that is begun on it. */
 DBM_API dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options);
 

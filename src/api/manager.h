@@ -41,12 +41,13 @@ DBM_API dbm_status dbm_init_all(dbm_manager *mgr);
  * Threads   any. */
 DBM_API dbm_database *dbm_get(dbm_manager *mgr, const char *name);
 
-/* Closes every database: no checkout succeeds any more, waiters fail with E_CLOSED, sessions that are out have grace_ms to come
- * back and are reported with their file:line when they do not. Goes on when one close fails. A second call does nothing.
+/* Closes every database: no checkout succeeds any more, waiters fail with E_CLOSED, sessions that are out have grace_ms to come back and are reported with their file:line when
+ * they do not. Goes on when one close fails. A second call does nothing. Sessions and calls on a loop that this thread runs, or whose worker makes this call, could not come back
+ * meanwhile, in a callback or beside the loop: they are neither waited for nor reported, and go on until they end, or dbm_loop_free() ends them. Listeners go on until they are ended.
  * Returns   DBM_OK, or E_LEAKED. */
 DBM_API dbm_status dbm_close_all(dbm_manager *mgr);
 
-/* dbm_close_all(), then gives all memory back; what a session that is still out needs lives until that session ends.
+/* dbm_close_all(), then gives all memory back; what a session that is still out needs lives until that session ends, and what a loop needs until that is freed. In a callback, too.
  * NULL is allowed. No other call on mgr may run or follow. */
 DBM_API void dbm_manager_free(dbm_manager *mgr);
 

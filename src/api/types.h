@@ -300,7 +300,7 @@ typedef struct dbm_options {
     void *event_ud;
     int64_t (*clock)(void *ud);  /* monotonic microseconds (default: the system's monotonic clock) */
     void *clock_ud;
-    int grace_ms;                /* how long dbm_close_all waits for sessions that are out, dbm_loop_free for servers (default 5000; -1: not at all) */
+    int grace_ms;                /* how long dbm_close_all waits for sessions that are out (but those of its own loops), dbm_loop_free for servers (default 5000; -1: not at all) */
     bool upkeep_thread;          /* start one thread that calls dbm_maintain once a second */
     bool own_drivers;            /* also tear down the drivers' global state at the end */
     bool no_env;                 /* ignore DBM__DATABASES__... in the environment */

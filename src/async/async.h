@@ -129,6 +129,7 @@ DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const 
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN void dbm__act_stop(dbm_act *act);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
+DBM__FN dbm_loop *dbm__task_given(dbm_task *t, const char *call, const char *site); /* the same, for a call that was given it; NULL, and MISUSE: it is NULL */
 DBM__FN dbm_task *dbm__task_current(dbm_loop *loop); /* whose function runs now, or NULL */
 DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t); /* what it awaits, or has awaited and not looked at; or NULL */
 DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */

@@ -5,25 +5,19 @@
 #include "../data/data.h"
 #if DBM_HAS_ASYNC
 
-static bool dbm__async_task_given(dbm_task *t) {
-    if (t == NULL) (void)dbm__fail_null("task");
-    return t != NULL;
-}
-
 DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
-    return dbm__async_task_given(t) ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL;
+    return t != NULL || dbm__task_given(t, "dbm_async_session", site) != NULL ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL;
 }
 
 DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
-    dbm_database *db;
-    if (!dbm__async_task_given(t)) return NULL;
-    db = dbm_get(dbm__loop_manager(dbm__task_loop(t)), name);
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_session", site);
+    dbm_database *db = loop != NULL ? dbm_get(dbm__loop_manager(loop), name) : NULL;
     return db != NULL ? dbm__async_session_on(t, db, options, out, site) : NULL;
 }
 
 DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                           dbm_async_fn fn, void *ud, const char *site) {
-    if (loop == NULL) return dbm__fail_null("loop");
+    if (loop == NULL) return dbm__fail_null("dbm_async_session_cb: the loop is NULL; dbm_loop_create makes one", site);
     if (dbm__loop_alive(loop, site) != DBM_OK) return dbm__self()->last.status;
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status;
 }
@@ -138,7 +132,7 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
 
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) {
     dbm__line *h = NULL;
-    if (loop == NULL || db == NULL) (void)dbm__fail_null(loop == NULL ? "loop" : "database");
+    if (loop == NULL || db == NULL) (void)dbm__fail_null(loop == NULL ? "dbm_async_on: the loop is NULL; dbm_loop_create makes one" : "dbm_async_on: the database is NULL; dbm_get finds one by its name", site);
     else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK) h = dbm__line_of(loop, db, site);
     if (h != NULL && h->named) dbm__line_left(h);
     if (h != NULL) h->named = true;
@@ -175,7 +169,7 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     dbm__request *r;
     if (to.out != NULL) *(void **)to.out = NULL;
     if (rows == NULL) {
-        (void)dbm__fail_null("rows");
+        (void)dbm__fail_null("a call on rows that are NULL; dbm_async_query gives them, and sets them to NULL when it fails", site);
         return NULL;
     }
     s.slot = rows->row.work;

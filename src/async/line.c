@@ -283,6 +283,7 @@ DBM__FN dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *d
     line = st == DBM_OK ? dbm__line_of(loop, db, site) : NULL;
     b = line != NULL ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
     if (b != NULL) {
+        dbm__store(&line->by.holder, DBM__HOLDER_LOOP(dbm__thread_number())); /* a loop may have been begun on by another thread than its own */
         dbm__taking_init(&b->taking, &line->by, site);
         b->out = out;
         if ((options != NULL || task == NULL) && !dbm__beginning_more_make(b, task)) {

@@ -280,8 +280,14 @@ static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
 
 /* ---- beginning and ending --------------------------------------------------------------------------------------------------- */
 
+/* The loop ends: they do, and are given back when all has ended: clean-ups of tasks end them, too. */
 static void dbm__listen_end_all(dbm_loop *loop) {
-    while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop));
+    dbm_listener *l, *next;
+    for (l = (dbm_listener *)*dbm__loop_of_listeners(loop); l != NULL; l = next) {
+        next = l->next;
+        if (l->state != DBM__LISTEN_ENDED) dbm_listen_end(l);
+        else dbm__free(l->db->host, l);
+    }
 }
 
 static void dbm__listen_job(dbm__job *job) {
@@ -299,13 +305,13 @@ static void dbm__listen_job(dbm__job *job) {
     }
     dbm__loop_release(l->loop);
     dbm__free(l->db->host, l->error);
-    dbm__free(l->db->host, l);
+    if (l->in == NULL) dbm__free(l->db->host, l);
 }
 
 DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
     dbm_listener **first, *l;
     if (out != NULL) *out = NULL;
-    if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "loop" : "database");
+    if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "dbm_listen: the loop is NULL; dbm_loop_create makes one" : "dbm_listen: the database is NULL; dbm_get finds one by its name", NULL);
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, db->name, NULL, "dbm_listen: out is NULL");
     if (dbm__loop_alive(loop, NULL) != DBM_OK) return dbm__self()->last.status;
     if (!(db->adapter->flags & DBM_ADAPTER_LISTEN)) {
@@ -336,8 +342,11 @@ DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn
 
 DBM__DEF void dbm_listen_end(dbm_listener *l) {
     if (l == NULL || l->state == DBM__LISTEN_ENDED) return;
-    *l->in = l->next;
-    if (l->next != NULL) l->next->in = l->in;
+    if (!dbm__loop_ends(l->loop) || dbm__loop_forked(l->loop)) {
+        *l->in = l->next;
+        if (l->next != NULL) l->next->in = l->in;
+        l->in = NULL;
+    }
     dbm__loop_unwatch(l->loop, &l->watch);
     if (l->fn == NULL) dbm__loop_hold(l->loop); /* until its memory is given back */
     l->state = DBM__LISTEN_ENDED;
@@ -355,9 +364,9 @@ DBM__DEF void dbm_listen_end(dbm_listener *l) {
 static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channel, bool wanted) {
     dbm__heard_name **p, *n;
     size_t size;
-    if (l == NULL) return dbm__fail_null("listener");
+    if (l == NULL) return dbm__fail_null(wanted ? "dbm_listen_to: the listener is NULL; dbm_listen makes one" : "dbm_listen_no_more: the listener is NULL; dbm_listen makes one", NULL);
     if (channel == NULL || l->state == DBM__LISTEN_ENDED || kind < DBM_LISTEN_CHANNEL || kind > DBM_LISTEN_SHARD) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "dbm_listen_to: %s", l->state == DBM__LISTEN_ENDED ? "the listener has ended"
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "%s: %s", wanted ? "dbm_listen_to" : "dbm_listen_no_more", l->state == DBM__LISTEN_ENDED ? "the listener has ended"
                          : channel == NULL ? "the channel is NULL" : "the kind is DBM_LISTEN_CHANNEL, _PATTERN or _SHARD");
     }
     size = strlen(channel);
@@ -401,8 +410,8 @@ static const dbm__act_kind dbm__hearing_kind = { dbm__hearing_stop, NULL, dbm__h
 
 DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) {
     dbm__hearing *h;
-    if (t == NULL || l == NULL || out == NULL) {
-        (void)dbm__fail_null(t == NULL ? "task" : l == NULL ? "listener" : "place for what is heard");
+    if (dbm__task_given(t, "dbm_async_heard", site) == NULL || l == NULL || out == NULL) {
+        if (t != NULL) (void)dbm__fail_null(l == NULL ? "dbm_async_heard: the listener is NULL; dbm_listen makes one" : "dbm_async_heard: out is NULL", site);
         return NULL;
     }
     if (l->fn != NULL || l->hearing != NULL || l->state == DBM__LISTEN_ENDED) {

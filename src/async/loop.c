@@ -623,7 +623,7 @@ static void dbm__loop_begin_turn(dbm_loop *loop) {
 }
 
 static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
-    if (loop == NULL) return dbm__fail_null(call);
+    if (loop == NULL) return dbm__fail_null("the loop to run is NULL; dbm_loop_create makes one", call);
     if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is of the process that this one was forked from", call);
     if (loop->hooked) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: this loop is part of another one, which is to be run", call);
     if (loop->turning) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is running already; a callback must return to it", call);
@@ -707,7 +707,7 @@ static void dbm__posted_run(dbm__job *job) {
 
 DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) {
     dbm__posted *p;
-    if (loop == NULL) return dbm__fail_null("dbm_loop_post: loop");
+    if (loop == NULL) return dbm__fail_null("dbm_loop_post: the loop is NULL; dbm_loop_create makes one", NULL);
     if (fn == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_post: no function");
     if (dbm__loop_forked(loop)) return dbm__loop_alive(loop, NULL);
     p = (dbm__posted *)dbm__alloc(loop->host, sizeof *p);
@@ -845,9 +845,9 @@ DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_
     dbm_loop *loop;
     dbm__fd *f;
     dbm_status st;
-    if (out == NULL) return dbm__fail_null("dbm_loop_create: out");
+    if (out == NULL) return dbm__fail_null("dbm_loop_create: out is NULL", NULL);
     *out = NULL;
-    if (mgr == NULL) return dbm__fail_null("dbm_loop_create: manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_loop_create: the manager is NULL; dbm_manager_create makes one", NULL);
     if (options != NULL && (st = dbm__loop_bad_options(options)) != DBM_OK) return st;
     loop = (dbm_loop *)dbm__alloc_zero(&mgr->shared->host, sizeof *loop);
     if (loop == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);

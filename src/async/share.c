@@ -236,7 +236,7 @@ DBM__FN dbm__async *dbm__share_front(const dbm_session *s, bool told, const char
     dbm_loop *loop = h != NULL ? h->loop : (dbm_loop *)dbm__self()->loop;
     dbm_task *task = loop != NULL && !told ? dbm__task_current(loop) : NULL;
     if (db == NULL) {
-        (void)dbm__fail_null("database");
+        (void)dbm__fail_null("a call on a database that is NULL; dbm_get, or dbm_async_on, gives one", site);
     } else if (loop == NULL || (!told && task == NULL)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, db->name, site, loop == NULL ? "a call of dbm_async_... on a database, and no loop runs here: name it, with dbm_async_on(loop, db) in the place "
                   "of db" : "no task runs here that could await the call: use the forms with _cb");

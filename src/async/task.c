@@ -77,6 +77,10 @@ static dbm__joined *dbm__task_joins(const dbm_task *t) {
 }
 
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
+DBM__FN DBM__NOINLINE dbm_loop *dbm__task_given(dbm_task *t, const char *call, const char *site) {
+    if (t == NULL) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "%s: the task is NULL; pass on the one that the function of the task was called with", call);
+    return t != NULL ? t->loop : NULL;
+}
 DBM__FN dbm_task *dbm__task_current(dbm_loop *loop) { return dbm__tasks_of(loop) != NULL ? dbm__tasks_of(loop)->current : NULL; }
 
 /* ---- acts --------------------------------------------------------------------------------------------------------------- */
@@ -293,7 +297,7 @@ static void dbm__cancel_now(dbm__job *job) {
 
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     dbm__cancelling *c;
-    if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel of a task that was not started");
+    if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel: the handle is empty; dbm_spawn gives one of a task that was started", NULL);
     if (dbm__loop_forked(handle.loop)) return dbm__loop_alive(handle.loop, NULL);
     c = (dbm__cancelling *)dbm__alloc(dbm__loop_host(handle.loop), sizeof *c);
     if (c == NULL) return dbm__no_memory(DBM_STAGE_NONE, "", "");
@@ -352,7 +356,7 @@ static bool dbm__task_more_make(dbm_task *t) {
 }
 
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
-    if (!dbm__task_more_make(t)) return DBM_E_NOMEM;
+    if (dbm__task_given(t, "dbm_task_deadline", NULL) == NULL || !dbm__task_more_make(t)) return dbm__self()->last.status;
     t->u.more->until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return DBM_OK;
@@ -381,18 +385,19 @@ static void dbm__joined_reap(dbm_act *act) {
 }
 
 DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
-    dbm_loop *loop = t->loop;
-    dbm__joined *joined = (dbm__joined *)dbm__act_take(loop, sizeof *joined, site);
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_all", site);
+    dbm__joined *joined = loop != NULL ? (dbm__joined *)dbm__act_take(loop, sizeof *joined, site) : NULL;
     if (joined == NULL) return NULL;
     dbm__act_begin(&joined->act, loop, t, &dbm__joined_kind);
     joined->act.done = true; /* until it is awaited */
     return &joined->act;
 }
 
-DBM__DEF long long dbm__task_at(dbm_task *t) { return t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at); }
+DBM__DEF long long dbm__task_at(dbm_task *t) { return t == NULL ? -1 : t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at); }
 
 /* Where the function lands when it can't go on there. */
 DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) {
+    if (dbm__task_given(t, "DBM_TASK_BEGIN", NULL) == NULL) return DBM_TASK_FAILED;
     if (t->at == DBM__AT_FINALLY) return DBM_TASK_DONE;
     return dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "an await of this task stands in a switch of its own"));
 }
@@ -523,7 +528,7 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     dbm_task *t;
     memset(&handle, 0, sizeof handle);
     if (loop == NULL) {
-        (void)dbm__fail_null("dbm_spawn without a loop");
+        (void)dbm__fail_null("dbm_spawn: the loop is NULL; dbm_loop_create makes one", site);
         return handle;
     }
     if (options != NULL && (more = (dbm__task_more *)dbm__act_take(loop, sizeof *more, site)) == NULL) return handle;
@@ -545,7 +550,7 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
 }
 
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
-    dbm_task *child = dbm__task_new(t->loop, t, fn, data, site);
+    dbm_task *child = dbm__task_given(t, "dbm_async_task", site) != NULL ? dbm__task_new(t->loop, t, fn, data, site) : NULL;
     return child != NULL ? &child->act : NULL;
 }
 
@@ -560,16 +565,17 @@ DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
     if (*at != NULL) *at = owned->next;
 }
 
-DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
-DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return t->loop; }
-DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__act_fail_again(&t->act); }
+DBM__DEF void *dbm__task_data(dbm_task *t) { return t != NULL ? t->data : (void *)dbm__task_given(t, "dbm_task_data", NULL); }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_given(t, "dbm_task_loop", NULL); }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__task_given(t, "dbm_task_outcome", NULL) != NULL ? dbm__act_fail_again(&t->act) : DBM_E_MISUSE; }
 
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
-    dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
+    if (dbm__task_given(t, "dbm_task_fail", NULL) != NULL) dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
     return DBM_TASK_FAILED;
 }
 
 DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
+    if (out == NULL) return;
     memset(out, 0, sizeof *out);
     if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats;
 }
@@ -655,8 +661,8 @@ static void dbm__yield_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), a
 static const dbm__act_kind dbm__yield_kind = { NULL, NULL, dbm__yield_reap };
 
 DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) {
-    dbm_loop *loop = t->loop;
-    dbm_act *act = (dbm_act *)dbm__act_take(loop, sizeof *act, site);
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_yield", site);
+    dbm_act *act = loop != NULL ? (dbm_act *)dbm__act_take(loop, sizeof *act, site) : NULL;
     if (act == NULL) return NULL;
     dbm__act_begin(act, loop, t, &dbm__yield_kind);
     act->job.run = dbm__yield_over;
@@ -680,8 +686,8 @@ static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), a
 static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
 
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
-    dbm_loop *loop = t->loop;
-    dbm__sleep *sleep = (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site);
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_sleep", site);
+    dbm__sleep *sleep = loop != NULL ? (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site) : NULL;
     if (sleep == NULL) return NULL;
     dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
     dbm__watch_init(&sleep->watch, dbm__sleep_over);
@@ -720,8 +726,8 @@ static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), 
 static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
 
 DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
-    dbm_loop *loop = t->loop;
-    dbm__called *call = dbm__fn_given(fn != NULL, site) ? (dbm__called *)dbm__act_take(loop, sizeof *call, site) : NULL;
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_call", site);
+    dbm__called *call = loop != NULL && dbm__fn_given(fn != NULL, site) ? (dbm__called *)dbm__act_take(loop, sizeof *call, site) : NULL;
     if (call == NULL) return NULL;
     call->fn = fn;
     call->ud = ud;
@@ -742,13 +748,13 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     (void)dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, "", site, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
     return none;
 }
-static dbm_status dbm__no_task(void) { return dbm__fail_null("there is no task"); }
+static dbm_status dbm__no_task(void) { return dbm__fail_null("there is no task: the asynchronous half is not compiled in", NULL); }
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) { (void)handle; return dbm__no_task(); }
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) { (void)t; (void)ms; return dbm__no_task(); }
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status) { (void)t; (void)status; return DBM_TASK_FAILED; }
 DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { (void)t; return dbm__no_task(); }
 DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { (void)t; return NULL; }
-DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) { (void)loop; memset(out, 0, sizeof *out); }
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) { (void)loop; if (out != NULL) memset(out, 0, sizeof *out); }
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) { (void)t; (void)fn; (void)data; (void)site; return NULL; }
 DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) { (void)t; (void)ms; (void)site; return NULL; }

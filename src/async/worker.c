@@ -15,6 +15,7 @@ typedef struct dbm__workers {
     int waiting, most_waiting;
     int idle, threads, blocked, most;    /* blocked: they wait at a gate; most 0: the loop's thread runs them */
     bool stop;
+    dbm__word serve;                     /* number of the loop's thread */
 #if DBM__THREADS && defined(_WIN32)
     HANDLE thread[DBM__WORKERS_MOST];
 #elif DBM__THREADS
@@ -35,6 +36,7 @@ static void dbm__worker_turn(dbm__workers *ws) {
     dbm_loop *loop = work->loop;
     ws->first = work->next;
     ws->waiting--;
+    dbm__self()->served = ws->serve;
     dbm__lock_give(&ws->lock);
     work->run(work);
     dbm__lock_take(&ws->lock);
@@ -129,6 +131,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work) {
         return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started");
     }
     ws->waiting++;
+    ws->serve = dbm__thread_number();
     if (ws->first != NULL && ws->last != NULL) ws->last->next = work; /* both or none */
     else ws->first = work;
     ws->last = work;

@@ -280,6 +280,7 @@ typedef struct dbm__thread {
     void *loop;             /* the dbm_loop whose turn it is, or NULL; async/ */
     void (*waits)(void *ud, bool waits); /* of a worker: told before and after it waits at a gate, with waits_ud; else NULL */
     void *waits_ud;
+    dbm__word served;       /* of a worker: the number of the thread whose loop's call it runs */
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);
@@ -289,8 +290,8 @@ DBM__FN dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *dat
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site);
 /* Makes a failure from another place this thread's last one; returns its status. */
 DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error);
-/* For a NULL handle: the status of this thread's last failure, or E_MISUSE with `what`. */
-DBM__FN dbm_status dbm__fail_null(const char *what);
+/* For a NULL handle: the status of this thread's last failure, of which that comes in most cases, or E_MISUSE with `what`: which call, what is NULL, and where one comes from. */
+DBM__FN dbm_status dbm__fail_null(const char *what, const char *site);
 
 /* ---- log and events ------------------------------------------------------------------------------------------------ */
 DBM__FN void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_level level, const char *database, const char *site,

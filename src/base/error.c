@@ -52,9 +52,9 @@ DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error) {
     return error->status;
 }
 
-DBM__FN dbm_status dbm__fail_null(const char *what) {
+DBM__FN dbm_status dbm__fail_null(const char *what, const char *site) {
     dbm_status status = dbm__self()->last.status;
-    return status != DBM_OK ? status : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", "", "%s", what);
+    return status != DBM_OK ? status : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "%s", what);
 }
 
 /* ---- log and events ---------------------------------------------------------------------------------------------------- */

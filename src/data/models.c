@@ -138,16 +138,10 @@ static bool dbm__model_doubled(dbm__text *text, const dbm_model *m) {
     return false;
 }
 
-/* An empty target's own failure: every call of session/ answers it. */
-static dbm_status dbm__model_no_target(dbm_session *on, const char *site) {
-    dbm_status st = dbm__execv(on, site, "", NULL, 0);
-    return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL");
-}
-
 static dbm_status dbm__model_check(dbm_session *on, const char *site, const char *call, const dbm_model *m, const void *record, size_t size, bool key) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
-    if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
+    if (!dbm__on_database(on)) return dbm__session_bad(on, site);
     if (dbm__model_wrong(&text, m, size, key)) {
         dbm__text_end(&text);
         return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: %s", call, block);
@@ -379,7 +373,7 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
     }
     dbm__text_end(&text);
     if (!wrong && (!row || !row->standing)) dbm__model_empty(model, (char *)record);
-    if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL");
+    if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL);
     if (wrong) return dbm__row_fail(row, DBM_E_MISUSE, -1, "dbm_scan_struct: %s", block);
     if (!row->standing) {
         (void)dbm_row_value(row, 0); /* says why there is none */
@@ -534,7 +528,7 @@ DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm
     dbm__text text = dbm__text_in(block, sizeof block);
     dbm__create_call call;
     size_t i;
-    if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
+    if (!dbm__on_database(on)) return dbm__session_bad(on, site);
     if (!models && count) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_create_all: the array of models is NULL");
     for (i = 0; i < count; i++) {
         const dbm_model *m = models[i];

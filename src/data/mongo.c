@@ -297,7 +297,7 @@ static int dbm__doc_find(dbm_row *doc, const char *field) {
 
 static int dbm__doc_index(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
-    if (doc == NULL) dbm__fail_null("document");
+    if (doc == NULL) dbm__fail_null("a field is asked for, and the document is NULL; dbm_mongo_find and its fellows give one", NULL);
     else if (i < 0) dbm__row_fail(doc, DBM_E_UNKNOWN_NAME, -1, "the document has no field %q; ask dbm_doc_has first", field != NULL ? field : "(NULL)");
     return i;
 }

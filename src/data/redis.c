@@ -5,9 +5,7 @@
 
 #if !DBM_HAS_REDIS
 static dbm_status dbm__redis_absent(dbm_session *on, const char *site) {
-    if (dbm__on_database(on) == NULL) {
-        return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
-    }
+    if (dbm__on_database(on) == NULL) return dbm__session_bad(on, site);
     return dbm__on_fail(on, DBM_E_NOT_COMPILED, site, "Redis is not compiled in: define DBM_WITH_REDIS in the file with DBM_IMPLEMENTATION, and link with -lhiredis");
 }
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
@@ -434,7 +432,7 @@ static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, 
     dbm_status st;
     if (DBM__LIKELY(complete && dbm__redis_work(on) != NULL)) return DBM_OK;
     db = dbm__on_database(on);
-    if (db == NULL) return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
+    if (db == NULL) return dbm__session_bad(on, site);
     w = on->step == DBM__ON_DATABASE ? dbm__open_block((dbm_database *)on->slot) : dbm__work_of(on);
     if (w != NULL && DBM__UNLIKELY(dbm__load(&w->trouble) != 0) && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
     if (strcmp(db->adapter->type, "redis") != 0) {

@@ -60,10 +60,7 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
 
 DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *sql) {
     dbm__script_call call;
-    if (!dbm__on_database(on)) {
-        dbm_status st = dbm__execv(on, site, "", NULL, 0);
-        return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL");
-    }
+    if (!dbm__on_database(on)) return dbm__session_bad(on, site);
     if (!sql) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_script: the text is NULL");
     call.site = site;
     call.sql = sql;

@@ -198,7 +198,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     dbm_error_info first;
     dbm_status st, result = DBM_OK;
     int i, opening = 0, room;
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_init_all: the manager is NULL; dbm_manager_create makes one", NULL);
     names = dbm__manager_names(mgr);
     host = &mgr->shared->host;
     if (names->count == 0) return DBM_OK;
@@ -237,7 +237,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
 
 DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     dbm_status st;
-    if (db == NULL) return dbm__fail_null("database");
+    if (db == NULL) return dbm__fail_null("dbm_ping: the database is NULL; dbm_get finds one by its name", NULL);
     st = dbm__database_ready(db);
     if (st != DBM_OK) return st;
     if (!dbm__database_connects(db)) {
@@ -251,7 +251,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
     dbm_error_info first;
     dbm_status result = DBM_OK;
     int i;
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_health: the manager is NULL; dbm_manager_create makes one", NULL);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
@@ -268,7 +268,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
             if (s.idle == 0 && s.out == s.size + s.max_overflow) {
                 char block[300];
                 dbm__text t = dbm__text_in(block, sizeof block);
-                dbm__pool_holders(db->pool, &t);
+                dbm__pool_holders(db->pool, 0, &t);
                 info.status = dbm__fail(DBM_E_POOL_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, NULL, "saturated: all %d connections are out, %d sessions wait; held by %s",
                                         s.out, s.waiting, block);
             } else {
@@ -289,7 +289,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
 DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_stats: out is NULL");
     memset(out, 0, sizeof *out);
-    if (db == NULL) return dbm__fail_null("database");
+    if (db == NULL) return dbm__fail_null("dbm_stats: the database is NULL; dbm_get finds one by its name", NULL);
     if (db->pool != NULL) dbm__pool_stats(db->pool, out);
     return DBM_OK;
 }
@@ -299,7 +299,7 @@ DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
 DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
     const dbm__names *names;
     int i;
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_maintain: the manager is NULL; dbm_manager_create makes one", NULL);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
@@ -354,7 +354,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     int i, leaked = 0;
     char block[600];
     dbm__text who = dbm__text_in(block, sizeof block);
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_close_all: the manager is NULL; dbm_manager_create makes one", NULL);
     dbm__lock_take(&mgr->lock);
     if (mgr->closed) {
         dbm__lock_give(&mgr->lock);
@@ -384,7 +384,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
         if (out > 0) {
             leaked += out;
             dbm__putf(&who, "%s%d of %q taken at ", who.size != 0 ? "; " : "", out, db->name);
-            dbm__pool_holders(db->pool, &who);
+            dbm__pool_holders(db->pool, DBM__HOLDER_LOOP(dbm__self()->served != 0 ? dbm__self()->served : dbm__thread_number()), &who);
             dbm__event(db->host, DBM_EVENT_CLOSE_FAILED, DBM_LOG_WARNING, db->name, NULL, DBM_E_LEAKED, 0, "%d sessions were never given back: %s", out, block);
         }
     }

@@ -58,7 +58,7 @@ DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     const dbm_adapter **more;
     const char *schemes, *scheme;
     size_t size;
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_register: the manager is NULL; dbm_manager_create makes one", NULL);
     st = dbm__adapter_check(adapter);
     if (st != DBM_OK) return st;
     schemes = adapter->schemes != NULL ? adapter->schemes : adapter->type;
@@ -130,9 +130,10 @@ static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
             near_one = dbm__nearest(name, &one, 1);
         }
     }
-    return dbm__fail(DBM_E_UNKNOWN_NAME, DBM_STAGE_CONFIG, name, NULL, "no database is named %q%s%s%s; %s%s", name, near_one != NULL ? "; did you mean '" : "",
-                     near_one != NULL ? near_one : "", near_one != NULL ? "'?" : "", names->count != 0 ? "there are: " : "none is configured: call dbm_load or dbm_add_database first",
-                     block);
+    return dbm__fail(DBM_E_UNKNOWN_NAME, DBM_STAGE_CONFIG, name, NULL, names->count == 0 ? "no database is named %q; none is configured: call dbm_load or dbm_add_database first"
+                     : names->count == 1 ? near_one != NULL ? "no database is named %q; did you mean %q, the only one there is?" : "no database is named %q; the only one is %q"
+                     : near_one != NULL ? "no database is named %q; did you mean %q? There are: %s" : "no database is named %q; there are: %s",
+                     name, near_one != NULL ? near_one : names->count == 1 ? names->items[0]->name : block, block);
 }
 
 DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
@@ -229,19 +230,19 @@ static dbm_status dbm__configure(dbm_manager *mgr, const char *path, const char 
 }
 
 DBM__DEF dbm_status dbm_load(dbm_manager *mgr, const char *path) {
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_load: the manager is NULL; dbm_manager_create makes one", NULL);
     if (path == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load: the path is NULL");
     return dbm__configure(mgr, path, NULL, 0, NULL);
 }
 
 DBM__DEF dbm_status dbm_load_text(dbm_manager *mgr, const char *text, size_t size) {
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_load_text: the manager is NULL; dbm_manager_create makes one", NULL);
     if (text == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load_text: the text is NULL");
     return dbm__configure(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size, NULL);
 }
 
 DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config) {
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_add_database: the manager is NULL; dbm_manager_create makes one", NULL);
     if (config == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_add_database: the configuration is NULL");
     return dbm__configure(mgr, NULL, NULL, 0, config);
 }
@@ -285,7 +286,7 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
 
 DBM__DEF dbm_database *dbm_get(dbm_manager *mgr, const char *name) {
     dbm_database *db;
-    if (DBM__UNLIKELY(mgr == NULL)) { dbm__fail_null("manager"); return NULL; }
+    if (DBM__UNLIKELY(mgr == NULL)) { dbm__fail_null("dbm_get: the manager is NULL; dbm_manager_create makes one", NULL); return NULL; }
     db = dbm__manager_find(mgr, name);
     if (DBM__UNLIKELY(db == NULL)) { dbm__unknown_name(mgr, name); return NULL; }
     if (DBM__UNLIKELY(dbm__database_ready(db) != DBM_OK)) return NULL;
@@ -302,13 +303,13 @@ DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm
 DBM__DEF bool dbm_database_async(const dbm_database *db) { return db != NULL && db->settings->async; }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
-    if (db == NULL) { dbm__fail_null("database"); return NULL; }
+    if (db == NULL) { dbm__fail_null("dbm_database_config: the database is NULL; dbm_get finds one by its name", NULL); return NULL; }
     return &db->settings->config;
 }
 
 DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     void *native;
-    if (db == NULL) { dbm__fail_null("database"); return NULL; }
+    if (db == NULL) { dbm__fail_null("dbm_db_native: the database is NULL; dbm_get finds one by its name", NULL); return NULL; }
     native = (void *)dbm__load(&db->native);
     if (native == NULL) native = db->data;
     if (type == NULL || !dbm__same_word(type, db->adapter->type) || native == NULL) {

@@ -6,7 +6,7 @@
  * holders must be stuck, the question is whether a running holder can be reached from the resource: one walk, each pool and gate
  * once. The last one to wait sees all the others, because each enters under the lock before it waits.
  *
- * What waits in steps (dbm__taking) is not in the graph, and slots taken so have no holder: a loop runs on while its tasks wait, so any of them may
+ * What waits in steps (dbm__taking) is not in the graph, and slots taken so are held by no thread: a loop runs on while its tasks wait, so any of them may
  * give back what it has, and nothing that one of them holds is ever proved stuck. Its tasks that wait for one another end by their deadlines. */
 #include "pool.h"
 

@@ -112,11 +112,13 @@ DBM__FN int dbm__pool_idle(dbm__pool *pool) {
 }
 
 DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
+    dbm__store(&slot->holder, 0);
     dbm__store_release(&slot->state, DBM__SLOT_IDLE);
     slot->pool->may_idle = true;
 }
 
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot) {
+    dbm__store(&slot->holder, 0);
     dbm__store(&slot->state, DBM__SLOT_EMPTY);
     slot->pool->empty++;
 }
@@ -200,6 +202,7 @@ DBM__FN void dbm__taking_got(dbm__pool *pool, dbm__taking *t, int got, dbm__slot
     t->got = (unsigned char)got;
     t->u.slot = slot;
     t->status = (unsigned char)status;
+    if (slot != NULL) dbm__store(&slot->holder, dbm__load(&t->by->holder));
     *t->by->last_served = t;
     t->by->last_served = &t->next;
 }
@@ -291,7 +294,6 @@ DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, con
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
 static int dbm__pool_out_locked(dbm__pool *pool) { return pool->slot_count - dbm__pool_idle(pool) - pool->empty - pool->connecting; }
 
-
 DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
     dbm__lock_take(&pool->lock);
     pool->orphaned = true;
@@ -318,15 +320,20 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
 }
 
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
-    dbm__word self = dbm__thread_number();
-    int out, i, mine;
+    dbm__word self = dbm__thread_number(), served = dbm__self()->served;
+    int out, i, mine, loops;
     dbm__lock_take(&pool->lock);
     for (;;) {
         out = dbm__pool_out_locked(pool);
-        for (i = 0, mine = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->holder) == self) mine++;
-        if (out + pool->connecting <= mine || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
+        for (i = mine = loops = 0; i < pool->slot_count; i++) {
+            dbm__word holder = dbm__load(&dbm__pool_slot(pool, i)->holder);
+            if (holder == self) mine++;
+            if (holder == DBM__HOLDER_LOOP(self) || holder == DBM__HOLDER_LOOP(served)) loops++;
+        }
+        if (out + pool->connecting <= mine + loops || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
         dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, until_us);
     }
+    if (out > out + pool->connecting - loops) out += pool->connecting - loops; /* some of them connect */
     dbm__lock_give(&pool->lock);
     return out;
 }

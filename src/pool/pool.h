@@ -49,7 +49,7 @@ typedef struct dbm__slot {
     uint32_t fork_gen;                   /* sessions up to this gen were open when the process forked */
     dbm__word uses;
     dbm__word statements;                /* sent, for dbm_stats */
-    dbm__word holder;                    /* thread number of a block session; 0: free, or held by one that may run anywhere */
+    dbm__word holder;                    /* thread number of a block session; DBM__HOLDER_LOOP(thread number): of a loop there; 0: free, or held by one that may run anywhere */
     dbm__word site;                      /* const char *: who holds it */
     dbm__word since_ms;                  /* when it was first seen out, odd; 0: not looked at yet */
     unsigned index;
@@ -65,6 +65,7 @@ typedef struct dbm__slot {
 enum { DBM__SLOT_OUT = 0, DBM__SLOT_IDLE, DBM__SLOT_RETURNING, DBM__SLOT_EMPTY };
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
 enum { DBM__SLOW_TAKE = 1, DBM__SLOW_GIVE = 2 };
+#define DBM__HOLDER_LOOP(number) (~(dbm__word)(number)) /* no thread's, so that it is never proved stuck: see graph.c */
 
 /* Who waits for the connections of a pool: a thread for one, or a loop for as many as it likes, each with a place of its own in the queue. */
 typedef struct dbm__taker {
@@ -72,6 +73,7 @@ typedef struct dbm__taker {
     void (*wake)(void *ud);              /* NULL: a thread waits for the signal `ud` points to */
     void *ud;
     dbm__word fork;                      /* the fork epoch that it lives in */
+    dbm__word holder;                    /* DBM__HOLDER_LOOP(); 0: a thread waits */
     dbm__word waking;                    /* DBM__WAKE_...: a call of `wake` is on its way */
     struct dbm__taker *woken_next;
     struct dbm__taking *served, **last_served; /* what got something and has not been stepped since; under the pool's lock */
@@ -202,7 +204,7 @@ DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (db
 DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
 /* The same step by step, for a taker that is neither stepped, asked nor ended by two threads at once, but for calls that may block: those are of one
  * taking alone. `wake` is called, from any thread, without a lock, when the taker should ask what is to be stepped: it must only make somebody do so later.
- * What a step waits for, but in the queue, is in its slot's way. A slot taken so has no holder: see graph.c. */
+ * What a step waits for, but in the queue, is in its slot's way. */
 DBM__FN void dbm__taker_init(dbm__taker *by, dbm_database *db, void (*wake)(void *ud), void *ud);
 /* One that was in the queue and is to be stepped, for it got something or its time has come; NULL: none, until *until_us or the next `wake`. */
 DBM__FN dbm__taking *dbm__taker_next(dbm__taker *by, int64_t *until_us);
@@ -243,15 +245,15 @@ DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all);
 /* No new checkouts; waiters fail with E_CLOSED; idle connections are closed. */
 DBM__FN void dbm__pool_close(dbm__pool *pool);
-/* Waits until no session is out, or until the time. Sessions of this thread's own blocks are not waited for. Returns how many are out. */
+/* Waits until no session is out, or until the time; not for those of this thread's own blocks and loops. Returns how many are out, but those of its loops, which can't leak. */
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
 /* What is said of whoever has waited in vain for so many microseconds: by pool_timeout (pools_own), or by its own deadline. */
 DBM__FN dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site);
-/* "app.c:12 for at least 3 s, app.c:40": who holds connections. */
-DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
+/* "app.c:12 for at least 3 s, app.c:40": who holds connections; `but`: those of this holder apart. */
+DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__word but, dbm__text *out);
 /* A connection of this pool died under a session: others of the same age are suspect. */
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
 

@@ -10,14 +10,14 @@
 
 /* ---- what is said of those who failed ------------------------------------------------------------------------------------- */
 
-DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
+DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__word but, dbm__text *out) {
     int64_t now_ms = dbm__now(pool->db->host) / 1000;
     int i, shown = 0, more = 0;
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         const char *site = (const char *)dbm__load(&slot->site);
         dbm__word since;
-        if (site == NULL) continue;
+        if (site == NULL || (but != 0 && dbm__load(&slot->holder) == but)) continue;
         if (shown == 8) { more++; continue; }
         since = dbm__load(&slot->since_ms);
         dbm__putf(out, "%s%s", shown != 0 ? ", " : "", site);
@@ -43,7 +43,7 @@ DBM__FN dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t 
     dbm__text holders = dbm__text_in(block, sizeof block);
     dbm_stats_info s;
     dbm__pool_stats(pool, &s);
-    dbm__pool_holders(pool, &holders);
+    dbm__pool_holders(pool, 0, &holders);
     cause[0] = 0;
     dbm__lock_take(&pool->lock);
     if (pool->failures > 0) dbm__copy_cut(cause, sizeof cause, pool->cause.message);
@@ -82,6 +82,7 @@ static bool dbm__slot_unsettled(const dbm__slot *slot) {
 static bool dbm__giving_due(const dbm__slot *slot) { return (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0; }
 
 static bool dbm__giving_put(dbm__slot *slot) {
+    dbm__store(&slot->holder, 0); /* only now: a loop's steps up to here are its own */
     if (slot->pool->check) slot->used_us = dbm__now(slot->pool->db->host);
     return !slot->way.close && !dbm__giving_due(slot) && dbm__pool_put(slot);
 }
@@ -89,7 +90,6 @@ static bool dbm__giving_put(dbm__slot *slot) {
 DBM__FN bool dbm__giving_start(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     bool leak_reported = false;
-    dbm__store(&slot->holder, 0);
     dbm__store(&slot->site, 0);
     slot->used_us = 0;
     if (dbm__load(&pool->slow) != 0) {
@@ -431,6 +431,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
             t->began_us = now;
             t->u.slot = dbm__pool_find(db->pool);
             t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
+            if (t->u.slot != NULL) dbm__store(&t->u.slot->holder, dbm__load(&t->by->holder));
             break;
         case DBM__TAKE_LINE:
             if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
@@ -556,7 +557,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
         } else {
             char block[400];
             dbm__text holders = dbm__text_in(block, sizeof block);
-            dbm__pool_holders(pool, &holders);
+            dbm__pool_holders(pool, 0, &holders);
             (void)dbm__taking_done(&t, dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
                 "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
                 db->name, pool->slot_count, block));

@@ -20,7 +20,8 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *si
     dbm__work *w;
     dbm__level *level;
     bool suspended;
-    if (s == NULL) return dbm__fail_null("session");
+    if (s == NULL || (s->slot == NULL && s->step == DBM__ON_DATABASE)) return dbm__fail_null(s == NULL ? "a call on a session that is NULL; dbm_session_begin fills one in"
+                                                                                             : "a call on a database that is NULL; dbm_get finds one by its name", site);
     if (s->slot == NULL) { /* it failed to begin, or has ended */
         dbm_status st = (dbm_status)s->gen;
         if (s->gen == 0) {
@@ -214,7 +215,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site) {
-    if (db == NULL) return dbm__fail_null("database");
+    if (db == NULL) return dbm__fail_null("a call on a database that is NULL; dbm_get finds one by its name", site);
     if (db->pool == NULL) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
     return options != NULL && (options->transaction || options->isolation != DBM_ISOLATION_DEFAULT) ? dbm__transaction_allowed(db, options, site) : DBM_OK;
 }
@@ -487,7 +488,7 @@ DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_optio
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     dbm_status st;
     dbm__work *w;
-    if (s == NULL) return dbm__fail_null("session");
+    if (s == NULL) return dbm__fail_null("dbm_session_end: the session is NULL; dbm_session_begin fills one in", NULL);
     if (s->slot == NULL) return DBM_OK;
     w = dbm__work_of(s);
     if (w != NULL && DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen) { /* its task, or its loop, goes on with it */
@@ -517,7 +518,7 @@ DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
 DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_status st;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_commit");
     if (w->top->sticky == DBM_OK && dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, w->top->site)) != DBM_OK) return st;
     if (w->bulk != NULL) dbm__bulk_leave(w, w->top);
     st = dbm__end_allowed(w, "dbm_commit");
@@ -530,7 +531,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__level *level;
     dbm_status st;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_rollback");
     level = w->top;
     if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, level->site)) return DBM_E_MISUSE;
     if (w->bulk != NULL) dbm__bulk_leave(w, level);
@@ -556,7 +557,7 @@ DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status
 
 DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_clear_error");
     if (w->top->sticky == DBM_OK) return DBM_OK;
     if (!w->top->undone && !w->no_transaction && w->in_transaction) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
@@ -574,21 +575,21 @@ DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
 
 DBM__DEF dbm_status dbm_status_of(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_status_of");
     if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) return DBM_E_CANCELLED;
     return w->top->sticky;
 }
 
 DBM__DEF int64_t dbm_affected(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) { dbm__session_bad(s, NULL); return -1; }
+    if (w == NULL) { dbm__session_bad(s, "dbm_affected"); return -1; }
     (void)dbm__work_settle(w);
     return w->affected;
 }
 
 DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) { dbm__session_bad(s, NULL); return 0; }
+    if (w == NULL) { dbm__session_bad(s, "dbm_last_id"); return 0; }
     (void)dbm__work_settle(w);
     if (DBM__UNLIKELY(w->last_id == DBM_LAST_ID_UNKNOWN)) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
@@ -601,14 +602,14 @@ DBM__DEF int64_t dbm_last_id(dbm_session *s) {
 
 DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
+    if (w == NULL) { dbm__session_bad(s, "dbm_session_database"); return NULL; }
     return w->db;
 }
 
 DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     dbm__work *w;
     bool match, looped;
-    if (s == NULL) return dbm__fail_null("session");
+    if (s == NULL) return dbm__fail_null("dbm_cancel: the session is NULL; dbm_session_begin fills one in", NULL);
     if (s->slot == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_cancel: the session has ended, or never began");
     w = (dbm__work *)s->slot;
     dbm__add(&w->cancellers, 1);

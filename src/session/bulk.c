@@ -238,7 +238,7 @@ static bool dbm__bulk_of_parent(const dbm_bulk *b) {
 
 DBM__FN DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work *w;
-    if (b == NULL) return dbm__fail_null("bulk");
+    if (b == NULL) return dbm__fail_null("a call on a bulk that is NULL; dbm_bulk_begin gives one", NULL);
     w = b->work;
     if (w->bulk == b && dbm__work_busy(w, b->site)) return DBM_E_MISUSE; /* the loop has it */
     if (dbm__bulk_of_parent(b)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk was open when the process forked; it belongs to the parent");
@@ -695,7 +695,7 @@ DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     dbm_error_info why;
     bool undone, owns;
     dbm_status st;
-    if (b == NULL) return dbm__fail_null("bulk");
+    if (b == NULL) return dbm__fail_null("dbm_bulk_abandon: the bulk is NULL; dbm_bulk_begin gives one", NULL);
     why.status = DBM_OK;
     if (!dbm__bulk_of_parent(b) && b->work->bulk != b && b->error.status != DBM_OK) return dbm__bulk_close(b, DBM_OK); /* it has failed, and left nothing */
     if (dbm__bulk_of_parent(b) || b->work->bulk != b || b->gen != b->work->gen || dbm__work_busy(b->work, b->site)) return dbm__bulk_bad(b);

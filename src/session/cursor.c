@@ -592,7 +592,7 @@ DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, 
 DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     dbm_status st;
     if (row != NULL) *row = NULL;
-    if (rows == NULL) return dbm__fail_null("rows");
+    if (rows == NULL) return dbm__fail_null("dbm_rows_next: the rows are NULL; dbm_query gives them", NULL);
     if (rows->row.open && dbm__row_forked(&rows->row)) return dbm__row_of_parent(&rows->row);
     if (!rows->row.open) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, NULL, "dbm_rows_next: these rows have ended, with dbm_rows_end or with their session");
     if (dbm__load(&rows->row.work->trouble) != 0 && (st = dbm__work_trouble(rows->row.work, rows->row.site)) != DBM_OK) return st;
@@ -645,7 +645,7 @@ DBM__DEF void dbm__cursor_end(dbm__cursor *c) {
 DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     const dbm_adapter *a;
     const char *name = NULL;
-    if (row == NULL) { dbm__fail_null("row"); return ""; }
+    if (row == NULL) { dbm__fail_null("dbm_row_name: the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL); return ""; }
     if (!row->open || (row->op.result == NULL && row->copied == NULL) || i < 0 || i >= row->op.columns) return "";
     if (row->copied != NULL) return row->copied[row->op.columns + i].as.text.data;
     a = row->work->db->adapter;
@@ -674,7 +674,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
 /* Why a column can't be read: `st` is what the adapter said, or DBM_OK when it was not asked. */
 static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_status st, dbm_value *out) {
     *out = dbm_null();
-    if (row == NULL) return dbm__fail_null("row");
+    if (row == NULL) return dbm__fail_null("a column is asked for, and the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL);
     if (st != DBM_OK) {
         dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
         return dbm__work_fail(row->work, row->site);
@@ -808,17 +808,17 @@ DBM__DEF dbm_value dbm_row_value(dbm_row *row, int i) {
 }
 
 DBM__DEF int dbm_row_columns(dbm_row *row) {
-    if (row == NULL) { dbm__fail_null("row"); return 0; }
+    if (row == NULL) { dbm__fail_null("dbm_row_columns: the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL); return 0; }
     return row->op.columns;
 }
 
 DBM__DEF int dbm_rows_columns(dbm_rows *rows) {
-    if (rows == NULL) { dbm__fail_null("rows"); return 0; }
+    if (rows == NULL) { dbm__fail_null("dbm_rows_columns: the rows are NULL; dbm_query gives them", NULL); return 0; }
     return rows->row.op.columns;
 }
 
 DBM__DEF const char *dbm_rows_name(dbm_rows *rows, int i) {
-    if (rows == NULL) { dbm__fail_null("rows"); return ""; }
+    if (rows == NULL) { dbm__fail_null("dbm_rows_name: the rows are NULL; dbm_query gives them", NULL); return ""; }
     return dbm_row_name(&rows->row, i);
 }
 
@@ -833,7 +833,7 @@ DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
     int i;
-    if (row == NULL) { dbm__fail_null("row"); return -1; }
+    if (row == NULL) { dbm__fail_null("dbm_row_index: the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL); return -1; }
     i = dbm__row_find(row, name);
     if (i >= 0) return i;
     for (i = 0; i < row->op.columns; i++) dbm__putf(&t, "%s%s", i != 0 ? ", " : "", dbm_row_name(row, i));

@@ -9,10 +9,9 @@ DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *o
     dbm__work *w;
     call->owns = false;
     call->work = NULL;
-    if (on == NULL) return dbm__fail_null("session or database");
+    if (on == NULL || on->slot == NULL) return dbm__session_bad(on, site);
     if (on->step == DBM__ON_DATABASE) {
         dbm_database *db = (dbm_database *)on->slot;
-        if (db == NULL) return dbm__fail_null("database");
         w = dbm__open_block(db);
         if (w == NULL) {
             dbm_status st = dbm__session_open(db, NULL, NULL, kind, site, &call->own);
@@ -837,7 +836,7 @@ DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
 
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     dbm__work *w;
-    if (st == NULL) return dbm__fail_null("prepared statement");
+    if (st == NULL) return dbm__fail_null("a call on a prepared statement that is NULL; dbm_prepare gives one", site);
     w = st->work;
     dbm__fork_look();
     if (DBM__UNLIKELY(st->gen == 0 || st->gen != w->base.gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
@@ -891,7 +890,7 @@ DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const d
 DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_op op;
-    if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
+    if (w == NULL) { dbm__session_bad(s, "dbm_native"); return NULL; }
     if (dbm__load(&w->trouble) != 0 && dbm__work_trouble(w, w->top->site) != DBM_OK) return NULL;
     if (type == NULL || !dbm__same_word(type, w->db->adapter->type)) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site, "dbm_native: the database is of type %q, not %q", w->db->adapter->type,
@@ -916,7 +915,7 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
 DBM__DEF dbm_status dbm_ident(dbm_session *s, char *buf, size_t n, const char *name) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_status st;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_ident");
     st = dbm__sql_ident(buf, n, name, w->db->adapter->lexer & DBM_LEX_BACKSLASH ? '`' : '"');
     return st == DBM_OK ? st : dbm__work_fail(w, w->top->site);
 }
@@ -948,11 +947,10 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     dbm__work *w;
     dbm_status st;
     dbm_error_info kept;
-    if (on == NULL || on->step != DBM__ON_DATABASE) {
-        w = on != NULL ? dbm__work_of(on) : NULL;
+    if (on == NULL || on->slot == NULL) return dbm__session_bad(on, site);
+    if (on->step != DBM__ON_DATABASE) {
+        w = dbm__work_of(on);
         if (w == NULL) return dbm__session_bad(on, site);
-    } else if (on->slot == NULL) {
-        return dbm__fail_null("database");
     } else if ((w = dbm__open_block((dbm_database *)on->slot)) != NULL) {
         own.slot = w;
         own.gen = w->gen;

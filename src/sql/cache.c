@@ -13,7 +13,6 @@
 
 static void dbm__cache_count(dbm__word *counter) { dbm__store(counter, dbm__load(counter) + 1); }
 
-
 static dbm__entry **dbm__cache_chain(dbm__cache *k, uint32_t hash) { return &k->chains[hash & (k->chain_count - 1)]; }
 
 /* ---- the list by age ----------------------------------------------------------------------------------------------- */
@@ -223,7 +222,6 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
 }
 
 /* ---- taking and giving --------------------------------------------------------------------------------------------- */
-
 
 DBM__FN DBM__NOINLINE void dbm__cache_touch(dbm__cache *k, dbm__entry *e) {
     dbm__cache_unlink(k, e);

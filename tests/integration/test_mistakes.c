@@ -132,12 +132,17 @@ static void an_unknown_database(void **state) {
     dbm_error_info why;
     (void)state;
     assert_null(dbm_get(mgr, "shpo"));
-    SAYS(DBM_E_UNKNOWN_NAME, "'shpo'", "did you mean 'shop'?", "there are: shop");
+    assert_string_equal(dbm_last_error()->message, "no database is named 'shpo'; did you mean 'shop', the only one there is?");
     DBM_SESSION(mgr, "nobody", s) fail_msg("the body runs");
     assert_true(dbm_session_failed(&why));
     assert_int_equal(why.status, DBM_E_UNKNOWN_NAME);
     DBM_SESSION(mgr, NULL, s) fail_msg("the body runs");
-    SAYS(DBM_E_UNKNOWN_NAME, "'default'", "there are: shop");
+    assert_string_equal(dbm_last_error()->message, "no database is named 'default'; the only one is 'shop'");
+    assert_int_equal(dbm_add_database(mgr, DBM_CONFIG(.name = "stock", .url = "sqlite:///:memory:")), DBM_OK);
+    assert_null(dbm_get(mgr, "shpo"));
+    assert_string_equal(dbm_last_error()->message, "no database is named 'shpo'; did you mean 'shop'? There are: shop, stock");
+    assert_null(dbm_get(mgr, "elsewhere"));
+    assert_string_equal(dbm_last_error()->message, "no database is named 'elsewhere'; there are: shop, stock");
 }
 
 static void nothing_configured(void **state) {
@@ -388,6 +393,78 @@ static void what_is_never_given_back(void **state) {
     dbm_manager_free(mine);
 }
 
+/* Of a NULL handle it is said which call has it, by name or by its place, and where one comes from. When something has failed before, that is said again: it is why it is NULL. */
+#define NULLS(call, name, source) do { \
+        memset(&dbm__self()->last, 0, sizeof dbm__self()->last); \
+        (void)(call); \
+        SAYS(DBM_E_MISUSE, "NULL", source); \
+        if (strstr(dbm_last_error()->message, name) == NULL && strstr(dbm_last_error()->site, name) == NULL) fail_msg("%s: '%s' at '%s'", #call, dbm_last_error()->message, dbm_last_error()->site); \
+        (void)dbm_get(mgr, "nobody"); \
+        (void)(call); \
+        assert_int_equal(dbm_last_error()->status, DBM_E_UNKNOWN_NAME); \
+    } while (0)
+#define PLACE "test_mistakes.c:"
+static void what_is_null(void **state) {
+    dbm_session *no_session = NULL;
+    dbm_database *no_database = NULL;
+    dbm_session s;
+    dbm_rows *rows;
+    dbm_row *row;
+    dbm_statement *st;
+    dbm_bulk *bulk;
+    dbm_stats_info stats;
+    char text[20];
+    (void)state;
+    NULLS(dbm_exec(no_session, "SELECT 1"), PLACE, "dbm_session_begin");
+    NULLS(dbm_query(no_session, &rows, "SELECT 1"), PLACE, "dbm_session_begin");
+    NULLS(dbm_query_one(no_session, &row, "SELECT 1"), PLACE, "dbm_session_begin");
+    NULLS(dbm_prepare(no_session, "SELECT 1", &st), PLACE, "dbm_session_begin");
+    NULLS(dbm_bulk_begin(no_session, &bulk, "t", "a"), PLACE, "dbm_session_begin");
+    NULLS(dbm_script(no_session, "SELECT 1"), PLACE, "dbm_session_begin");
+    NULLS(dbm_redis_get(no_session, &row, "k"), PLACE, "dbm_session_begin");
+    NULLS(dbm_exec(no_database, "SELECT 1"), PLACE, "dbm_get");
+    NULLS(dbm_query(no_database, &rows, "SELECT 1"), PLACE, "dbm_get");
+    NULLS(dbm_script(no_database, "SELECT 1"), PLACE, "dbm_get");
+    NULLS(dbm_redis_get(no_database, &row, "k"), PLACE, "dbm_get");
+    NULLS(dbm_session_begin(no_database, NULL, &s), PLACE, "dbm_get");
+    NULLS(dbm_session_end(NULL), "dbm_session_end", "dbm_session_begin");
+    NULLS(dbm_commit(NULL), "dbm_commit", "dbm_session_begin");
+    NULLS(dbm_rollback(NULL), "dbm_rollback", "dbm_session_begin");
+    NULLS(dbm_cancel(NULL), "dbm_cancel", "dbm_session_begin");
+    NULLS(dbm_clear_error(NULL), "dbm_clear_error", "dbm_session_begin");
+    NULLS(dbm_status_of(NULL), "dbm_status_of", "dbm_session_begin");
+    NULLS(dbm_affected(NULL), "dbm_affected", "dbm_session_begin");
+    NULLS(dbm_last_id(NULL), "dbm_last_id", "dbm_session_begin");
+    NULLS(dbm_native(NULL, "sqlite"), "dbm_native", "dbm_session_begin");
+    NULLS(dbm_ident(NULL, text, sizeof text, "a"), "dbm_ident", "dbm_session_begin");
+    NULLS(dbm_session_database(NULL), "dbm_session_database", "dbm_session_begin");
+    NULLS(dbm_stmt_exec(NULL), PLACE, "dbm_prepare");
+    NULLS(dbm_bulk_row(NULL, 1), "bulk", "dbm_bulk_begin");
+    NULLS(dbm_bulk_end(NULL), "bulk", "dbm_bulk_begin");
+    NULLS(dbm_bulk_abandon(NULL), "dbm_bulk_abandon", "dbm_bulk_begin");
+    NULLS(dbm_rows_next(NULL, &row), "dbm_rows_next", "dbm_query");
+    NULLS(dbm_rows_columns(NULL), "dbm_rows_columns", "dbm_query");
+    NULLS(dbm_rows_name(NULL, 0), "dbm_rows_name", "dbm_query");
+    NULLS(dbm_row_int(NULL, 0), "column", "dbm_query_one");
+    NULLS(dbm_row_text(NULL, 0), "column", "dbm_query_one");
+    NULLS(dbm_row_columns(NULL), "dbm_row_columns", "dbm_query_one");
+    NULLS(dbm_row_name(NULL, 0), "dbm_row_name", "dbm_query_one");
+    NULLS(dbm_row_index(NULL, "a"), "dbm_row_index", "dbm_query_one");
+    NULLS(dbm_get(NULL, "a"), "dbm_get", "dbm_manager_create");
+    NULLS(dbm_load(NULL, "a.ini"), "dbm_load", "dbm_manager_create");
+    NULLS(dbm_load_text(NULL, "", 0), "dbm_load_text", "dbm_manager_create");
+    NULLS(dbm_add_database(NULL, NULL), "dbm_add_database", "dbm_manager_create");
+    NULLS(dbm_register(NULL, NULL), "dbm_register", "dbm_manager_create");
+    NULLS(dbm_init_all(NULL), "dbm_init_all", "dbm_manager_create");
+    NULLS(dbm_health(NULL, NULL, NULL), "dbm_health", "dbm_manager_create");
+    NULLS(dbm_maintain(NULL), "dbm_maintain", "dbm_manager_create");
+    NULLS(dbm_close_all(NULL), "dbm_close_all", "dbm_manager_create");
+    NULLS(dbm_ping(NULL), "dbm_ping", "dbm_get");
+    NULLS(dbm_stats(NULL, &stats), "dbm_stats", "dbm_get");
+    NULLS(dbm_database_config(NULL), "dbm_database_config", "dbm_get");
+    NULLS(dbm_db_native(NULL, "sqlite"), "dbm_db_native", "dbm_get");
+}
+
 /* ---- models ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct item { int64_t id; const char *name; double price; } item;
@@ -428,7 +505,7 @@ int main(void) {
         MISTAKE(a_wrong_number_of_values), MISTAKE(a_misspelt_table), MISTAKE(bad_grammar), MISTAKE(several_statements_in_one_call), MISTAKE(a_raw_begin),
         MISTAKE(a_constraint), MISTAKE(null_into_a_number), MISTAKE(a_column_that_is_not_there), MISTAKE(targets_that_do_not_fit),
         MISTAKE(a_session_after_its_end), MISTAKE(return_without_commit), MISTAKE(commit_in_a_loop_over_rows), MISTAKE(the_outer_session_in_an_inner_block),
-        MISTAKE(a_pool_that_is_used_up), MISTAKE(a_call_on_a_session_that_did_not_begin), MISTAKE(what_is_never_given_back), MISTAKE(a_model_and_its_table),
+        MISTAKE(a_pool_that_is_used_up), MISTAKE(a_call_on_a_session_that_did_not_begin), MISTAKE(what_is_null), MISTAKE(what_is_never_given_back), MISTAKE(a_model_and_its_table),
         MISTAKE(the_wrong_model)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -265,7 +265,7 @@ static void test_fail(void **state) {
     assert_string_equal(e->message, "no table 'users'");
     assert_string_equal(e->sqlstate, "23505");
     assert_int_equal(dbm__fail_again(e), DBM_E_SQL);
-    assert_int_equal(dbm__fail_null("dbm_exec: no session"), DBM_E_SQL);
+    assert_int_equal(dbm__fail_null("dbm_exec: no session", "c.c:3"), DBM_E_SQL);
     dbm__fail(DBM_E_SERIALIZATION, DBM_STAGE_COMMIT, NULL, NULL, NULL);
     assert_string_equal(e->message, dbm_status_text(DBM_E_SERIALIZATION));
     assert_string_equal(e->database, "");
@@ -283,8 +283,9 @@ static void test_fail(void **state) {
     assert_int_equal(strlen(e->site), sizeof e->site - 1);
     assert_string_equal(e->message + sizeof e->message - 4, "...");
     memset(&dbm__self()->last, 0, sizeof dbm__self()->last);
-    assert_int_equal(dbm__fail_null("dbm_exec: no session"), DBM_E_MISUSE);
+    assert_int_equal(dbm__fail_null("dbm_exec: no session", "c.c:3"), DBM_E_MISUSE);
     assert_string_equal(e->message, "dbm_exec: no session");
+    assert_string_equal(e->site, "c.c:3");
 }
 
 /* ---- events -------------------------------------------------------------------------------------------------------- */

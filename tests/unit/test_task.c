@@ -1399,11 +1399,55 @@ static int random_tear_down(void **state) {
     return tear_down(state);
 }
 
+/* ---- mistakes ---- */
+
+static dbm_status fn_of_call(void *ud) { (void)ud; return DBM_OK; }
+static dbm_task_status goes_straight_on(dbm_task *t) {
+    DBM_TASK_BEGIN(t);
+    DBM_TASK_END(t);
+}
+/* Whatever failed before, it is said which call has no task, and nothing has begun. */
+#define NO_TASK(call, name) do { \
+        (void)dbm__fail(DBM_E_LOST, DBM_STAGE_NONE, "", "", "before"); \
+        if (!(call)) fail_msg("%s", #call); \
+        if (dbm_last_error()->status != DBM_E_MISUSE || strncmp(dbm_last_error()->message, name ": the task is NULL", strlen(name) + 18) != 0) fail_msg("%s: %s", #call, dbm_last_error()->message); \
+    } while (0)
+static void a_task_that_is_not_there(void **state) {
+    dbm_session s;
+    dbm_heard heard;
+    (void)state;
+    NO_TASK(dbm_async_sleep(NULL, 1) == NULL, "dbm_async_sleep");
+    NO_TASK(dbm_async_yield(NULL) == NULL, "dbm_async_yield");
+    NO_TASK(dbm_async_all(NULL) == NULL, "dbm_async_all");
+    NO_TASK(dbm_async_call(NULL, fn_of_call, NULL) == NULL, "dbm_async_call");
+    NO_TASK(dbm_async_task(NULL, goes_straight_on, NULL) == NULL, "dbm_async_task");
+    NO_TASK(dbm_async_session(NULL, "a", &s) == NULL, "dbm_async_session");
+    NO_TASK(dbm_async_session_on(NULL, NULL, &s) == NULL, "dbm_async_session");
+    NO_TASK(dbm_async_heard(NULL, NULL, &heard) == NULL, "dbm_async_heard");
+    NO_TASK(dbm_task_deadline(NULL, 1) == DBM_E_MISUSE, "dbm_task_deadline");
+    NO_TASK(dbm_task_fail(NULL, DBM_E_SQL) == DBM_TASK_FAILED, "dbm_task_fail");
+    NO_TASK(dbm_task_outcome(NULL) == DBM_E_MISUSE, "dbm_task_outcome");
+    NO_TASK(dbm_task_loop(NULL) == NULL, "dbm_task_loop");
+    NO_TASK(dbm_task_data(NULL) == NULL, "dbm_task_data");
+    NO_TASK(goes_straight_on(NULL) == DBM_TASK_FAILED, "DBM_TASK_BEGIN"); /* called by hand */
+    dbm_task_stats(loop, NULL);
+    dbm_async_cancel(NULL);
+    assert_int_equal(stats().begun, 0);
+    memset(&dbm__self()->last, 0, sizeof dbm__self()->last);
+    assert_null(dbm_spawn(NULL, goes_straight_on, NULL).loop);
+    assert_non_null(strstr(dbm_last_error()->message, "dbm_spawn: the loop is NULL"));
+    assert_non_null(strstr(dbm_last_error()->site, "test_task.c:"));
+    memset(&dbm__self()->last, 0, sizeof dbm__self()->last);
+    assert_int_equal(dbm_loop_run(NULL, 0), DBM_E_MISUSE);
+    assert_string_equal(dbm_last_error()->site, "dbm_loop_run");
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_straight, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_misuses, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_task_that_is_not_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_children, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_borrowed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_more, set_up, tear_down),
