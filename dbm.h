@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 7c5d2ba5111ea4b2: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content dae5793e664fe84e: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -1185,7 +1185,7 @@ typedef struct dbm_options {
     void *event_ud;
     int64_t (*clock)(void *ud);  /* monotonic microseconds (default: the system's monotonic clock) */
     void *clock_ud;
-    int grace_ms;                /* how long dbm_close_all waits for sessions that are out, dbm_loop_free for servers (default 5000; -1: not at all) */
+    int grace_ms;                /* how long dbm_close_all waits for sessions that are out (but those of its own loops), dbm_loop_free for servers (default 5000; -1: not at all) */
     bool upkeep_thread;          /* start one thread that calls dbm_maintain once a second */
     bool own_drivers;            /* also tear down the drivers' global state at the end */
     bool no_env;                 /* ignore DBM__DATABASES__... in the environment */
@@ -1418,12 +1418,13 @@ DBM_API dbm_status dbm_init_all(dbm_manager *mgr);
  * Threads   any. */
 DBM_API dbm_database *dbm_get(dbm_manager *mgr, const char *name);
 
-/* Closes every database: no checkout succeeds any more, waiters fail with E_CLOSED, sessions that are out have grace_ms to come
- * back and are reported with their file:line when they do not. Goes on when one close fails. A second call does nothing.
+/* Closes every database: no checkout succeeds any more, waiters fail with E_CLOSED, sessions that are out have grace_ms to come back and are reported with their file:line when
+ * they do not. Goes on when one close fails. A second call does nothing. Sessions and calls on a loop that this thread runs, or whose worker makes this call, could not come back
+ * meanwhile, in a callback or beside the loop: they are neither waited for nor reported, and go on until they end, or dbm_loop_free() ends them. Listeners go on until they are ended.
  * Returns   DBM_OK, or E_LEAKED. */
 DBM_API dbm_status dbm_close_all(dbm_manager *mgr);
 
-/* dbm_close_all(), then gives all memory back; what a session that is still out needs lives until that session ends.
+/* dbm_close_all(), then gives all memory back; what a session that is still out needs lives until that session ends, and what a loop needs until that is freed. In a callback, too.
  * NULL is allowed. No other call on mgr may run or follow. */
 DBM_API void dbm_manager_free(dbm_manager *mgr);
 
@@ -2944,7 +2945,7 @@ typedef struct dbm_loop_options {
 
 /* Makes a loop for the databases of `mgr`.
  * Errors    E_NOMEM, E_MISUSE (an option out of its range, hooks without watch or timer), E_LIMIT (no descriptor is left), E_NOT_COMPILED.
- * Ownership the caller frees it with dbm_loop_free(), before the manager: one that is freed first waits grace_ms for sessions that are out, and its memory stays until the loop is freed.
+ * Ownership the caller frees it with dbm_loop_free(), before the manager or after it (in a callback, too): then the manager's memory stays until the loop is freed.
  * Threads   the loop belongs to the thread that runs it, and with it all that is begun on it. */
 DBM_API dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options);
 
@@ -3351,7 +3352,7 @@ extern "C" {
 /* Begins to listen, to nothing yet. With `fn`, it is called for whatever is heard, by the loop, in order, until dbm_listen_end(); it may call anything, dbm_listen_end() too.
  * With fn NULL, a task takes one after the other by dbm_async_heard(), and nothing is read from the server in between.
  * Errors    E_UNSUPPORTED: this backend has no channels; E_NOMEM, E_MISUSE, E_CLOSED (the loop is being freed). A server that is not there is a GAP.
- * Ownership ended by dbm_listen_end(), or with the loop. With fn it keeps dbm_loop_run() going till then.
+ * Ownership ended by dbm_listen_end(), or with the loop, while whose tasks clean up that is still allowed. With fn it keeps dbm_loop_run() going till then.
  * Threads   the loop's, as all calls below. */
 DBM_API dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out);
 
@@ -3590,13 +3591,14 @@ typedef struct dbm__thread {
     void *loop;             /* the dbm_loop whose turn it is, or NULL; async/ */
     void (*waits)(void *ud, bool waits); /* of a worker: told before and after it waits at a gate, with waits_ud; else NULL */
     void *waits_ud;
+    dbm__word served;       /* of a worker: the number of the thread whose loop's call it runs */
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 /* Sets this thread's last error and returns status. */
 DBM__FN dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site);
-/* For a NULL handle: the status of this thread's last failure, or E_MISUSE with `what`. */
-DBM__FN dbm_status dbm__fail_null(const char *what);
+/* For a NULL handle: the status of this thread's last failure, of which that comes in most cases, or E_MISUSE with `what`: which call, what is NULL, and where one comes from. */
+DBM__FN dbm_status dbm__fail_null(const char *what, const char *site);
 DBM__FN void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_level level, const char *database, const char *site,
                         dbm_status status, int64_t duration_us, const char *format, ...);
 #if DBM__STDIO
@@ -4380,9 +4382,9 @@ DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error) {
     dbm__thread *self = dbm__self();
     if (error != &self->last) self->last = *error;
     return error->status; }
-DBM__FN dbm_status dbm__fail_null(const char *what) {
+DBM__FN dbm_status dbm__fail_null(const char *what, const char *site) {
     dbm_status status = dbm__self()->last.status;
-    return status != DBM_OK ? status : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", "", "%s", what); }
+    return status != DBM_OK ? status : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "%s", what); }
 #if DBM__STDIO
 /* In one write, so that the lines of two threads do not mix. */
 DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, const char *database, const char *text) {
@@ -7418,7 +7420,7 @@ typedef struct dbm__slot {
     uint32_t fork_gen;                   /* sessions up to this gen were open when the process forked */
     dbm__word uses;
     dbm__word statements;                /* sent, for dbm_stats */
-    dbm__word holder;                    /* thread number of a block session; 0: free, or held by one that may run anywhere */
+    dbm__word holder;                    /* thread number of a block session; DBM__HOLDER_LOOP(thread number): of a loop there; 0: free, or held by one that may run anywhere */
     dbm__word site;                      /* const char *: who holds it */
     dbm__word since_ms;                  /* when it was first seen out, odd; 0: not looked at yet */
     unsigned index;
@@ -7433,12 +7435,14 @@ typedef struct dbm__slot {
 enum { DBM__SLOT_OUT = 0, DBM__SLOT_IDLE, DBM__SLOT_RETURNING, DBM__SLOT_EMPTY };
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
 enum { DBM__SLOW_TAKE = 1, DBM__SLOW_GIVE = 2 };
+#define DBM__HOLDER_LOOP(number) (~(dbm__word)(number)) /* no thread's, so that it is never proved stuck: see graph.c */
 /* Who waits for the connections of a pool: a thread for one, or a loop for as many as it likes, each with a place of its own in the queue. */
 typedef struct dbm__taker {
     dbm_database *db;
     void (*wake)(void *ud);              /* NULL: a thread waits for the signal `ud` points to */
     void *ud;
     dbm__word fork;                      /* the fork epoch that it lives in */
+    dbm__word holder;                    /* DBM__HOLDER_LOOP(); 0: a thread waits */
     dbm__word waking;                    /* DBM__WAKE_...: a call of `wake` is on its way */
     struct dbm__taker *woken_next;
     struct dbm__taking *served, **last_served; /* what got something and has not been stepped since; under the pool's lock */
@@ -7549,7 +7553,7 @@ DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (db
 DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
 /* The same step by step, for a taker that is neither stepped, asked nor ended by two threads at once, but for calls that may block: those are of one
  * taking alone. `wake` is called, from any thread, without a lock, when the taker should ask what is to be stepped: it must only make somebody do so later.
- * What a step waits for, but in the queue, is in its slot's way. A slot taken so has no holder: see graph.c. */
+ * What a step waits for, but in the queue, is in its slot's way. */
 DBM__FN void dbm__taker_init(dbm__taker *by, dbm_database *db, void (*wake)(void *ud), void *ud);
 /* From here on `wake` is not called any more: none of its takings is under way. */
 DBM__FN void dbm__taker_end(dbm__taker *by);
@@ -7574,8 +7578,8 @@ DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);
-/* "app.c:12 for at least 3 s, app.c:40": who holds connections. */
-DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
+/* "app.c:12 for at least 3 s, app.c:40": who holds connections; `but`: those of this holder apart. */
+DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__word but, dbm__text *out);
 /* A connection of this pool died under a session: others of the same age are suspect. */
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
 DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how); /* no lock is held */
@@ -7640,7 +7644,7 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
  * holders must be stuck, the question is whether a running holder can be reached from the resource: one walk, each pool and gate
  * once. The last one to wait sees all the others, because each enters under the lock before it waits.
  *
- * What waits in steps (dbm__taking) is not in the graph, and slots taken so have no holder: a loop runs on while its tasks wait, so any of them may
+ * What waits in steps (dbm__taking) is not in the graph, and slots taken so are held by no thread: a loop runs on while its tasks wait, so any of them may
  * give back what it has, and nothing that one of them holds is ever proved stuck. Its tasks that wait for one another end by their deadlines. */
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options) {
     memset(shared, 0, sizeof *shared);
@@ -8020,8 +8024,14 @@ DBM__FN int dbm__pool_idle(dbm__pool *pool) {
     int i, idle = 0;
     for (i = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) idle++;
     return idle; }
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot) { dbm__store_release(&slot->state, DBM__SLOT_IDLE); slot->pool->may_idle = true; }
-DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { dbm__store(&slot->state, DBM__SLOT_EMPTY); slot->pool->empty++; }
+DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
+    dbm__store(&slot->holder, 0);
+    dbm__store_release(&slot->state, DBM__SLOT_IDLE);
+    slot->pool->may_idle = true; }
+DBM__FN void dbm__slot_to_empty(dbm__slot *slot) {
+    dbm__store(&slot->holder, 0);
+    dbm__store(&slot->state, DBM__SLOT_EMPTY);
+    slot->pool->empty++; }
 /* SLOW_TAKE is set by dbm__pool_shut() alone. */
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
     dbm__word take = pool->state != DBM__POOL_OPEN || pool->first != NULL ? dbm__load(&pool->slow) & DBM__SLOW_TAKE : 0;
@@ -8080,6 +8090,7 @@ DBM__FN void dbm__taking_got(dbm__pool *pool, dbm__taking *t, int got, dbm__slot
     t->got = (unsigned char)got;
     t->u.slot = slot;
     t->status = (unsigned char)status;
+    if (slot != NULL) dbm__store(&slot->holder, dbm__load(&t->by->holder));
     *t->by->last_served = t;
     t->by->last_served = &t->next; }
 static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
@@ -8166,16 +8177,20 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
         dbm__slot_to_empty(slot); }
     dbm__pool_leave(pool);
     if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE); }
-/* Waits until no session is out, or until the time. Sessions of this thread's own blocks are not waited for. Returns how many are out. */
+/* Waits until no session is out, or until the time; not for those of this thread's own blocks and loops. Returns how many are out, but those of its loops, which can't leak. */
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
-    dbm__word self = dbm__thread_number();
-    int out, i, mine;
+    dbm__word self = dbm__thread_number(), served = dbm__self()->served;
+    int out, i, mine, loops;
     dbm__lock_take(&pool->lock);
     for (;;) {
         out = dbm__pool_out_locked(pool);
-        for (i = 0, mine = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->holder) == self) mine++;
-        if (out + pool->connecting <= mine || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
+        for (i = mine = loops = 0; i < pool->slot_count; i++) {
+            dbm__word holder = dbm__load(&dbm__pool_slot(pool, i)->holder);
+            if (holder == self) mine++;
+            if (holder == DBM__HOLDER_LOOP(self) || holder == DBM__HOLDER_LOOP(served)) loops++; }
+        if (out + pool->connecting <= mine + loops || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
         dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, until_us); }
+    if (out > out + pool->connecting - loops) out += pool->connecting - loops; /* some of them connect */
     dbm__lock_give(&pool->lock);
     return out; }
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
@@ -8518,14 +8533,14 @@ DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
  *                 ^         |                |dead
  *                 |         +--empty--> CONNECT --> done
  *                 +---retired, or failed while others live---+ */
-DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
+DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__word but, dbm__text *out) {
     int64_t now_ms = dbm__now(pool->db->host) / 1000;
     int i, shown = 0, more = 0;
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         const char *site = (const char *)dbm__load(&slot->site);
         dbm__word since;
-        if (site == NULL) continue;
+        if (site == NULL || (but != 0 && dbm__load(&slot->holder) == but)) continue;
         if (shown == 8) { more++; continue; }
         since = dbm__load(&slot->since_ms);
         dbm__putf(out, "%s%s", shown != 0 ? ", " : "", site);
@@ -8546,7 +8561,7 @@ DBM__FN dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t 
     dbm__text holders = dbm__text_in(block, sizeof block);
     dbm_stats_info s;
     dbm__pool_stats(pool, &s);
-    dbm__pool_holders(pool, &holders);
+    dbm__pool_holders(pool, 0, &holders);
     cause[0] = 0;
     dbm__lock_take(&pool->lock);
     if (pool->failures > 0) dbm__copy_cut(cause, sizeof cause, pool->cause.message);
@@ -8574,12 +8589,12 @@ static bool dbm__slot_unsettled(const dbm__slot *slot) {
     return slot->connection.state == DBM_STATE_TRANSACTION; }
 static bool dbm__giving_due(const dbm__slot *slot) { return (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0; }
 static bool dbm__giving_put(dbm__slot *slot) {
+    dbm__store(&slot->holder, 0); /* only now: a loop's steps up to here are its own */
     if (slot->pool->check) slot->used_us = dbm__now(slot->pool->db->host);
     return !slot->way.close && !dbm__giving_due(slot) && dbm__pool_put(slot); }
 DBM__FN bool dbm__giving_start(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     bool leak_reported = false;
-    dbm__store(&slot->holder, 0);
     dbm__store(&slot->site, 0);
     slot->used_us = 0;
     if (dbm__load(&pool->slow) != 0) {
@@ -8840,7 +8855,9 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
         case DBM__TAKE_START:
             t->began_us = now;
             t->u.slot = dbm__pool_find(db->pool);
-            t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE; break;
+            t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
+            if (t->u.slot != NULL) dbm__store(&t->u.slot->holder, dbm__load(&t->by->holder));
+            break;
         case DBM__TAKE_LINE:
             if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
@@ -8946,7 +8963,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
         } else {
             char block[400];
             dbm__text holders = dbm__text_in(block, sizeof block);
-            dbm__pool_holders(pool, &holders);
+            dbm__pool_holders(pool, 0, &holders);
             (void)dbm__taking_done(&t, dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
                 "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
                 db->name, pool->slot_count, block)); }
@@ -11751,7 +11768,8 @@ static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen, bool *suspended) {
     return level; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *site) {
     dbm__work *w; dbm__level *level; bool suspended;
-    if (s == NULL) return dbm__fail_null("session");
+    if (s == NULL || (s->slot == NULL && s->step == DBM__ON_DATABASE)) return dbm__fail_null(s == NULL ? "a call on a session that is NULL; dbm_session_begin fills one in"
+                                                                                             : "a call on a database that is NULL; dbm_get finds one by its name", site);
     if (s->slot == NULL) { /* it failed to begin, or has ended */
         dbm_status st = (dbm_status)s->gen;
         if (s->gen == 0) {
@@ -11901,7 +11919,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char
     st = dbm__work_renew(w);
     return st == DBM_OK ? dbm__work_start(w, w->write, site) : st; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site) {
-    if (db == NULL) return dbm__fail_null("database");
+    if (db == NULL) return dbm__fail_null("a call on a database that is NULL; dbm_get finds one by its name", site);
     if (db->pool == NULL) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
     return options != NULL && (options->transaction || options->isolation != DBM_ISOLATION_DEFAULT) ? dbm__transaction_allowed(db, options, site) : DBM_OK; }
 DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out) {
@@ -12102,7 +12120,7 @@ DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_optio
     return dbm__session_open(db, options, NULL, DBM__KIND_HAND, site, out); }
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     dbm_status st; dbm__work *w;
-    if (s == NULL) return dbm__fail_null("session");
+    if (s == NULL) return dbm__fail_null("dbm_session_end: the session is NULL; dbm_session_begin fills one in", NULL);
     if (s->slot == NULL) return DBM_OK;
     w = dbm__work_of(s);
     if (w != NULL && DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen) { /* its task, or its loop, goes on with it */
@@ -12124,7 +12142,7 @@ DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
 DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_status st;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_commit");
     if (w->top->sticky == DBM_OK && dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, w->top->site)) != DBM_OK) return st;
     if (w->bulk != NULL) dbm__bulk_leave(w, w->top);
     st = dbm__end_allowed(w, "dbm_commit");
@@ -12134,7 +12152,7 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
 DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__level *level; dbm_status st;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_rollback");
     level = w->top;
     if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, level->site)) return DBM_E_MISUSE;
     if (w->bulk != NULL) dbm__bulk_leave(w, level);
@@ -12156,7 +12174,7 @@ DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status
     return st != DBM_OK ? dbm__work_fail(w, level->site) : DBM_OK; }
 DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_clear_error");
     if (w->top->sticky == DBM_OK) return DBM_OK;
     if (!w->top->undone && !w->no_transaction && w->in_transaction) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
@@ -12170,17 +12188,17 @@ DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     return DBM_OK; }
 DBM__DEF dbm_status dbm_status_of(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_status_of");
     if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) return DBM_E_CANCELLED;
     return w->top->sticky; }
 DBM__DEF int64_t dbm_affected(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) { dbm__session_bad(s, NULL); return -1; }
+    if (w == NULL) { dbm__session_bad(s, "dbm_affected"); return -1; }
     (void)dbm__work_settle(w);
     return w->affected; }
 DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) { dbm__session_bad(s, NULL); return 0; }
+    if (w == NULL) { dbm__session_bad(s, "dbm_last_id"); return 0; }
     (void)dbm__work_settle(w);
     if (DBM__UNLIKELY(w->last_id == DBM_LAST_ID_UNKNOWN)) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
@@ -12190,11 +12208,11 @@ DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     return w->last_id; }
 DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
+    if (w == NULL) { dbm__session_bad(s, "dbm_session_database"); return NULL; }
     return w->db; }
 DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     dbm__work *w; bool match, looped;
-    if (s == NULL) return dbm__fail_null("session");
+    if (s == NULL) return dbm__fail_null("dbm_cancel: the session is NULL; dbm_session_begin fills one in", NULL);
     if (s->slot == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_cancel: the session has ended, or never began");
     w = (dbm__work *)s->slot;
     dbm__add(&w->cancellers, 1);
@@ -12509,10 +12527,9 @@ DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *o
     dbm__work *w;
     call->owns = false;
     call->work = NULL;
-    if (on == NULL) return dbm__fail_null("session or database");
+    if (on == NULL || on->slot == NULL) return dbm__session_bad(on, site);
     if (on->step == DBM__ON_DATABASE) {
         dbm_database *db = (dbm_database *)on->slot;
-        if (db == NULL) return dbm__fail_null("database");
         w = dbm__open_block(db);
         if (w == NULL) {
             dbm_status st = dbm__session_open(db, NULL, NULL, kind, site, &call->own);
@@ -13132,7 +13149,7 @@ DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
     if (first != NULL) dbm__statements_spare(w, first); }
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     dbm__work *w;
-    if (st == NULL) return dbm__fail_null("prepared statement");
+    if (st == NULL) return dbm__fail_null("a call on a prepared statement that is NULL; dbm_prepare gives one", site);
     w = st->work;
     dbm__fork_look();
     if (DBM__UNLIKELY(st->gen == 0 || st->gen != w->base.gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
@@ -13168,7 +13185,7 @@ DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const d
 DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_op op;
-    if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
+    if (w == NULL) { dbm__session_bad(s, "dbm_native"); return NULL; }
     if (dbm__load(&w->trouble) != 0 && dbm__work_trouble(w, w->top->site) != DBM_OK) return NULL;
     if (type == NULL || !dbm__same_word(type, w->db->adapter->type)) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site, "dbm_native: the database is of type %q, not %q", w->db->adapter->type,
@@ -13186,7 +13203,7 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
 DBM__DEF dbm_status dbm_ident(dbm_session *s, char *buf, size_t n, const char *name) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_status st;
-    if (w == NULL) return dbm__session_bad(s, NULL);
+    if (w == NULL) return dbm__session_bad(s, "dbm_ident");
     st = dbm__sql_ident(buf, n, name, w->db->adapter->lexer & DBM_LEX_BACKSLASH ? '`' : '"');
     return st == DBM_OK ? st : dbm__work_fail(w, w->top->site); }
 DBM__FN dbm_database *dbm__on_database(dbm_session *on) {
@@ -13205,11 +13222,10 @@ DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *
     return w != NULL ? dbm__work_fail(w, site) : status; }
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
     dbm_session own; dbm__work *w; dbm_status st; dbm_error_info kept;
-    if (on == NULL || on->step != DBM__ON_DATABASE) {
-        w = on != NULL ? dbm__work_of(on) : NULL;
+    if (on == NULL || on->slot == NULL) return dbm__session_bad(on, site);
+    if (on->step != DBM__ON_DATABASE) {
+        w = dbm__work_of(on);
         if (w == NULL) return dbm__session_bad(on, site);
-    } else if (on->slot == NULL) {
-        return dbm__fail_null("database");
     } else if ((w = dbm__open_block((dbm_database *)on->slot)) != NULL) {
         own.slot = w;
         own.gen = w->gen;
@@ -13669,7 +13685,7 @@ DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, 
 DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     dbm_status st;
     if (row != NULL) *row = NULL;
-    if (rows == NULL) return dbm__fail_null("rows");
+    if (rows == NULL) return dbm__fail_null("dbm_rows_next: the rows are NULL; dbm_query gives them", NULL);
     if (rows->row.open && dbm__row_forked(&rows->row)) return dbm__row_of_parent(&rows->row);
     if (!rows->row.open) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, NULL, "dbm_rows_next: these rows have ended, with dbm_rows_end or with their session");
     if (dbm__load(&rows->row.work->trouble) != 0 && (st = dbm__work_trouble(rows->row.work, rows->row.site)) != DBM_OK) return st;
@@ -13707,7 +13723,7 @@ DBM__DEF void dbm__cursor_end(dbm__cursor *c) {
 DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     const dbm_adapter *a;
     const char *name = NULL;
-    if (row == NULL) { dbm__fail_null("row"); return ""; }
+    if (row == NULL) { dbm__fail_null("dbm_row_name: the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL); return ""; }
     if (!row->open || (row->op.result == NULL && row->copied == NULL) || i < 0 || i >= row->op.columns) return "";
     if (row->copied != NULL) return row->copied[row->op.columns + i].as.text.data;
     a = row->work->db->adapter;
@@ -13731,7 +13747,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
 /* Why a column can't be read: `st` is what the adapter said, or DBM_OK when it was not asked. */
 static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_status st, dbm_value *out) {
     *out = dbm_null();
-    if (row == NULL) return dbm__fail_null("row");
+    if (row == NULL) return dbm__fail_null("a column is asked for, and the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL);
     if (st != DBM_OK) { dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st); return dbm__work_fail(row->work, row->site); }
     if (!row->open || !row->standing) {
         if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top);
@@ -13823,13 +13839,13 @@ DBM__DEF dbm_value dbm_row_value(dbm_row *row, int i) {
     dbm__column(row, i, &v);
     return v; }
 DBM__DEF int dbm_row_columns(dbm_row *row) {
-    if (row == NULL) { dbm__fail_null("row"); return 0; }
+    if (row == NULL) { dbm__fail_null("dbm_row_columns: the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL); return 0; }
     return row->op.columns; }
 DBM__DEF int dbm_rows_columns(dbm_rows *rows) {
-    if (rows == NULL) { dbm__fail_null("rows"); return 0; }
+    if (rows == NULL) { dbm__fail_null("dbm_rows_columns: the rows are NULL; dbm_query gives them", NULL); return 0; }
     return rows->row.op.columns; }
 DBM__DEF const char *dbm_rows_name(dbm_rows *rows, int i) {
-    if (rows == NULL) { dbm__fail_null("rows"); return ""; }
+    if (rows == NULL) { dbm__fail_null("dbm_rows_name: the rows are NULL; dbm_query gives them", NULL); return ""; }
     return dbm_row_name(&rows->row, i); }
 DBM__FN int dbm__row_find(dbm_row *row, const char *name) {
     int i, like = -1;
@@ -13840,7 +13856,7 @@ DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
     int i;
-    if (row == NULL) { dbm__fail_null("row"); return -1; }
+    if (row == NULL) { dbm__fail_null("dbm_row_index: the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL); return -1; }
     i = dbm__row_find(row, name);
     if (i >= 0) return i;
     for (i = 0; i < row->op.columns; i++) dbm__putf(&t, "%s%s", i != 0 ? ", " : "", dbm_row_name(row, i));
@@ -14094,7 +14110,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, 
 static bool dbm__bulk_of_parent(const dbm_bulk *b) { dbm__fork_look(); return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch(); }
 DBM__FN DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work *w;
-    if (b == NULL) return dbm__fail_null("bulk");
+    if (b == NULL) return dbm__fail_null("a call on a bulk that is NULL; dbm_bulk_begin gives one", NULL);
     w = b->work;
     if (w->bulk == b && dbm__work_busy(w, b->site)) return DBM_E_MISUSE; /* the loop has it */
     if (dbm__bulk_of_parent(b)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk was open when the process forked; it belongs to the parent");
@@ -14444,7 +14460,7 @@ DBM__FN dbm_status dbm__bulk_abandoned(dbm_bulk *b, bool undone, const dbm_error
     return dbm__bulk_close(b, DBM_OK); }
 DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     dbm_error_info why; bool undone, owns; dbm_status st;
-    if (b == NULL) return dbm__fail_null("bulk");
+    if (b == NULL) return dbm__fail_null("dbm_bulk_abandon: the bulk is NULL; dbm_bulk_begin gives one", NULL);
     why.status = DBM_OK;
     if (!dbm__bulk_of_parent(b) && b->work->bulk != b && b->error.status != DBM_OK) return dbm__bulk_close(b, DBM_OK); /* it has failed, and left nothing */
     if (dbm__bulk_of_parent(b) || b->work->bulk != b || b->gen != b->work->gen || dbm__work_busy(b->work, b->site)) return dbm__bulk_bad(b);
@@ -14587,14 +14603,10 @@ static bool dbm__model_doubled(dbm__text *text, const dbm_model *m) {
             dbm__putf(text, "model %q has the field %q twice", m->name, m->fields[i].name);
             return true; } }
     return false; }
-/* An empty target's own failure: every call of session/ answers it. */
-static dbm_status dbm__model_no_target(dbm_session *on, const char *site) {
-    dbm_status st = dbm__execv(on, site, "", NULL, 0);
-    return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL"); }
 static dbm_status dbm__model_check(dbm_session *on, const char *site, const char *call, const dbm_model *m, const void *record, size_t size, bool key) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
-    if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
+    if (!dbm__on_database(on)) return dbm__session_bad(on, site);
     if (dbm__model_wrong(&text, m, size, key)) {
         dbm__text_end(&text);
         return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: %s", call, block); }
@@ -14761,7 +14773,7 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
         wrong = true; }
     dbm__text_end(&text);
     if (!wrong && (!row || !row->standing)) dbm__model_empty(model, (char *)record);
-    if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL");
+    if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL; dbm_rows_next and dbm_query_one give one, or NULL where there is none", NULL);
     if (wrong) return dbm__row_fail(row, DBM_E_MISUSE, -1, "dbm_scan_struct: %s", block);
     if (!row->standing) {
         (void)dbm_row_value(row, 0); /* says why there is none */
@@ -14880,7 +14892,7 @@ DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
     dbm__create_call call; size_t i;
-    if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
+    if (!dbm__on_database(on)) return dbm__session_bad(on, site);
     if (!models && count) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_create_all: the array of models is NULL");
     for (i = 0; i < count; i++) {
         const dbm_model *m = models[i];
@@ -15299,9 +15311,7 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     return st; }
 DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *sql) {
     dbm__script_call call;
-    if (!dbm__on_database(on)) {
-        dbm_status st = dbm__execv(on, site, "", NULL, 0);
-        return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL"); }
+    if (!dbm__on_database(on)) return dbm__session_bad(on, site);
     if (!sql) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_script: the text is NULL");
     call.site = site;
     call.sql = sql;
@@ -15310,8 +15320,7 @@ DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *s
 /* --- src/data/redis.c --- */
 #if !DBM_HAS_REDIS
 static dbm_status dbm__redis_absent(dbm_session *on, const char *site) {
-    if (dbm__on_database(on) == NULL) {
-        return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site); }
+    if (dbm__on_database(on) == NULL) return dbm__session_bad(on, site);
     return dbm__on_fail(on, DBM_E_NOT_COMPILED, site, "Redis is not compiled in: define DBM_WITH_REDIS in the file with DBM_IMPLEMENTATION, and link with -lhiredis"); }
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     (void)want; (void)out; (void)name; (void)values; (void)count;
@@ -15628,7 +15637,7 @@ static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, 
     const dbm_database *db; dbm__work *w; dbm_status st;
     if (DBM__LIKELY(complete && dbm__redis_work(on) != NULL)) return DBM_OK;
     db = dbm__on_database(on);
-    if (db == NULL) return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
+    if (db == NULL) return dbm__session_bad(on, site);
     w = on->step == DBM__ON_DATABASE ? dbm__open_block((dbm_database *)on->slot) : dbm__work_of(on);
     if (w != NULL && DBM__UNLIKELY(dbm__load(&w->trouble) != 0) && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
     if (strcmp(db->adapter->type, "redis") != 0) {
@@ -15958,7 +15967,7 @@ static int dbm__doc_find(dbm_row *doc, const char *field) {
     return -1; }
 static int dbm__doc_index(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
-    if (doc == NULL) dbm__fail_null("document");
+    if (doc == NULL) dbm__fail_null("a field is asked for, and the document is NULL; dbm_mongo_find and its fellows give one", NULL);
     else if (i < 0) dbm__row_fail(doc, DBM_E_UNKNOWN_NAME, -1, "the document has no field %q; ask dbm_doc_has first", field != NULL ? field : "(NULL)");
     return i; }
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
@@ -26868,7 +26877,7 @@ static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *s
     return NULL; }
 DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     dbm_status st; const dbm_adapter **more; const char *schemes, *scheme; size_t size;
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_register: the manager is NULL; dbm_manager_create makes one", NULL);
     st = dbm__adapter_check(adapter);
     if (st != DBM_OK) return st;
     schemes = adapter->schemes != NULL ? adapter->schemes : adapter->type;
@@ -26923,9 +26932,10 @@ static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
         if (near_one == NULL) {
             const char *one = names->items[i]->name;
             near_one = dbm__nearest(name, &one, 1); } }
-    return dbm__fail(DBM_E_UNKNOWN_NAME, DBM_STAGE_CONFIG, name, NULL, "no database is named %q%s%s%s; %s%s", name, near_one != NULL ? "; did you mean '" : "",
-                     near_one != NULL ? near_one : "", near_one != NULL ? "'?" : "", names->count != 0 ? "there are: " : "none is configured: call dbm_load or dbm_add_database first",
-                     block); }
+    return dbm__fail(DBM_E_UNKNOWN_NAME, DBM_STAGE_CONFIG, name, NULL, names->count == 0 ? "no database is named %q; none is configured: call dbm_load or dbm_add_database first"
+                     : names->count == 1 ? near_one != NULL ? "no database is named %q; did you mean %q, the only one there is?" : "no database is named %q; the only one is %q"
+                     : near_one != NULL ? "no database is named %q; did you mean %q? There are: %s" : "no database is named %q; there are: %s",
+                     name, near_one != NULL ? near_one : names->count == 1 ? names->items[0]->name : block, block); }
 DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
     dbm__settings_free(&shared->host, db->settings);
     dbm__free(&shared->host, db->init_error);
@@ -27005,15 +27015,15 @@ static dbm_status dbm__configure(dbm_manager *mgr, const char *path, const char 
     dbm__free(host, types);
     return st; }
 DBM__DEF dbm_status dbm_load(dbm_manager *mgr, const char *path) {
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_load: the manager is NULL; dbm_manager_create makes one", NULL);
     if (path == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load: the path is NULL");
     return dbm__configure(mgr, path, NULL, 0, NULL); }
 DBM__DEF dbm_status dbm_load_text(dbm_manager *mgr, const char *text, size_t size) {
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_load_text: the manager is NULL; dbm_manager_create makes one", NULL);
     if (text == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load_text: the text is NULL");
     return dbm__configure(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size, NULL); }
 DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config) {
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_add_database: the manager is NULL; dbm_manager_create makes one", NULL);
     if (config == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_add_database: the configuration is NULL");
     return dbm__configure(mgr, NULL, NULL, 0, config); }
 DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
@@ -27046,7 +27056,7 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
     return st; }
 DBM__DEF dbm_database *dbm_get(dbm_manager *mgr, const char *name) {
     dbm_database *db;
-    if (DBM__UNLIKELY(mgr == NULL)) { dbm__fail_null("manager"); return NULL; }
+    if (DBM__UNLIKELY(mgr == NULL)) { dbm__fail_null("dbm_get: the manager is NULL; dbm_manager_create makes one", NULL); return NULL; }
     db = dbm__manager_find(mgr, name);
     if (DBM__UNLIKELY(db == NULL)) { dbm__unknown_name(mgr, name); return NULL; }
     if (DBM__UNLIKELY(dbm__database_ready(db) != DBM_OK)) return NULL;
@@ -27058,11 +27068,11 @@ DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm
 DBM__DEF bool dbm_database_async(const dbm_database *db) { return db != NULL && db->settings->async; }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
-    if (db == NULL) { dbm__fail_null("database"); return NULL; }
+    if (db == NULL) { dbm__fail_null("dbm_database_config: the database is NULL; dbm_get finds one by its name", NULL); return NULL; }
     return &db->settings->config; }
 DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     void *native;
-    if (db == NULL) { dbm__fail_null("database"); return NULL; }
+    if (db == NULL) { dbm__fail_null("dbm_db_native: the database is NULL; dbm_get finds one by its name", NULL); return NULL; }
     native = (void *)dbm__load(&db->native);
     if (native == NULL) native = db->data;
     if (type == NULL || !dbm__same_word(type, db->adapter->type) || native == NULL) {
@@ -27219,7 +27229,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     const dbm__names *names; dbm__host *host; dbm__slot **openings; dbm__net_item items[DBM__NET_MANY]; bool *tried; dbm_error_info first;
     dbm_status st, result = DBM_OK;
     int i, opening = 0, room;
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_init_all: the manager is NULL; dbm_manager_create makes one", NULL);
     names = dbm__manager_names(mgr);
     host = &mgr->shared->host;
     if (names->count == 0) return DBM_OK;
@@ -27252,7 +27262,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first); }
 DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     dbm_status st;
-    if (db == NULL) return dbm__fail_null("database");
+    if (db == NULL) return dbm__fail_null("dbm_ping: the database is NULL; dbm_get finds one by its name", NULL);
     st = dbm__database_ready(db);
     if (st != DBM_OK) return st;
     if (!dbm__database_connects(db)) {
@@ -27262,7 +27272,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
     const dbm__names *names; dbm_error_info first;
     dbm_status result = DBM_OK;
     int i;
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_health: the manager is NULL; dbm_manager_create makes one", NULL);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
@@ -27278,7 +27288,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
             if (s.idle == 0 && s.out == s.size + s.max_overflow) {
                 char block[300];
                 dbm__text t = dbm__text_in(block, sizeof block);
-                dbm__pool_holders(db->pool, &t);
+                dbm__pool_holders(db->pool, 0, &t);
                 info.status = dbm__fail(DBM_E_POOL_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, NULL, "saturated: all %d connections are out, %d sessions wait; held by %s",
                                         s.out, s.waiting, block);
             } else {
@@ -27293,12 +27303,12 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
 DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_stats: out is NULL");
     memset(out, 0, sizeof *out);
-    if (db == NULL) return dbm__fail_null("database");
+    if (db == NULL) return dbm__fail_null("dbm_stats: the database is NULL; dbm_get finds one by its name", NULL);
     if (db->pool != NULL) dbm__pool_stats(db->pool, out);
     return DBM_OK; }
 DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
     const dbm__names *names; int i;
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_maintain: the manager is NULL; dbm_manager_create makes one", NULL);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
@@ -27339,7 +27349,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     int i, leaked = 0;
     char block[600];
     dbm__text who = dbm__text_in(block, sizeof block);
-    if (mgr == NULL) return dbm__fail_null("manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_close_all: the manager is NULL; dbm_manager_create makes one", NULL);
     dbm__lock_take(&mgr->lock);
     if (mgr->closed) { dbm__lock_give(&mgr->lock); return DBM_OK; }
     mgr->closed = true;
@@ -27364,7 +27374,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
         if (out > 0) {
             leaked += out;
             dbm__putf(&who, "%s%d of %q taken at ", who.size != 0 ? "; " : "", out, db->name);
-            dbm__pool_holders(db->pool, &who);
+            dbm__pool_holders(db->pool, DBM__HOLDER_LOOP(dbm__self()->served != 0 ? dbm__self()->served : dbm__thread_number()), &who);
             dbm__event(db->host, DBM_EVENT_CLOSE_FAILED, DBM_LOG_WARNING, db->name, NULL, DBM_E_LEAKED, 0, "%d sessions were never given back: %s", out, block); } }
     if (leaked == 0) return DBM_OK;
     return dbm__fail(DBM_E_LEAKED, DBM_STAGE_CLOSE, NULL, NULL, "%d sessions were still out after %m (grace_ms): %s", leaked, mgr->shared->grace_us, block); }
@@ -27516,6 +27526,7 @@ DBM__FN bool dbm__fn_given(bool given, const char *site); /* false, and MISUSE: 
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
+DBM__FN dbm_loop *dbm__task_given(dbm_task *t, const char *call, const char *site); /* the same, for a call that was given it; NULL, and MISUSE: it is NULL */
 DBM__FN dbm_task *dbm__task_current(dbm_loop *loop); /* whose function runs now, or NULL */
 DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t); /* what it awaits, or has awaited and not looked at; or NULL */
 DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
@@ -28006,7 +28017,7 @@ static void dbm__loop_begin_turn(dbm_loop *loop) {
     loop->outer = self->loop;
     self->loop = loop; }
 static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
-    if (loop == NULL) return dbm__fail_null(call);
+    if (loop == NULL) return dbm__fail_null("the loop to run is NULL; dbm_loop_create makes one", call);
     if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is of the process that this one was forked from", call);
     if (loop->hooked) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: this loop is part of another one, which is to be run", call);
     if (loop->turning) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is running already; a callback must return to it", call);
@@ -28071,7 +28082,7 @@ static void dbm__posted_run(dbm__job *job) {
     post.fn(post.ud); }
 DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) {
     dbm__posted *p;
-    if (loop == NULL) return dbm__fail_null("dbm_loop_post: loop");
+    if (loop == NULL) return dbm__fail_null("dbm_loop_post: the loop is NULL; dbm_loop_create makes one", NULL);
     if (fn == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_post: no function");
     if (dbm__loop_forked(loop)) return dbm__loop_alive(loop, NULL);
     p = (dbm__posted *)dbm__alloc(loop->host, sizeof *p);
@@ -28185,9 +28196,9 @@ static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
     return DBM_OK; }
 DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) {
     dbm_loop *loop; dbm__fd *f; dbm_status st;
-    if (out == NULL) return dbm__fail_null("dbm_loop_create: out");
+    if (out == NULL) return dbm__fail_null("dbm_loop_create: out is NULL", NULL);
     *out = NULL;
-    if (mgr == NULL) return dbm__fail_null("dbm_loop_create: manager");
+    if (mgr == NULL) return dbm__fail_null("dbm_loop_create: the manager is NULL; dbm_manager_create makes one", NULL);
     if (options != NULL && (st = dbm__loop_bad_options(options)) != DBM_OK) return st;
     loop = (dbm_loop *)dbm__alloc_zero(&mgr->shared->host, sizeof *loop);
     if (loop == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
@@ -28299,6 +28310,7 @@ typedef struct dbm__workers {
     int waiting, most_waiting;
     int idle, threads, blocked, most;    /* blocked: they wait at a gate; most 0: the loop's thread runs them */
     bool stop;
+    dbm__word serve;                     /* number of the loop's thread */
 #if DBM__THREADS && defined(_WIN32)
     HANDLE thread[DBM__WORKERS_MOST];
 #elif DBM__THREADS
@@ -28316,6 +28328,7 @@ static void dbm__worker_turn(dbm__workers *ws) {
     dbm_loop *loop = work->loop;
     ws->first = work->next;
     ws->waiting--;
+    dbm__self()->served = ws->serve;
     dbm__lock_give(&ws->lock);
     work->run(work);
     dbm__lock_take(&ws->lock);
@@ -28390,6 +28403,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started"); }
     ws->waiting++;
+    ws->serve = dbm__thread_number();
     if (ws->first != NULL && ws->last != NULL) ws->last->next = work; /* both or none */
     else ws->first = work;
     ws->last = work;
@@ -28746,6 +28760,9 @@ DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL &&
 static dbm__joined *dbm__task_joins(const dbm_task *t) {
     return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
+DBM__FN DBM__NOINLINE dbm_loop *dbm__task_given(dbm_task *t, const char *call, const char *site) {
+    if (t == NULL) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "%s: the task is NULL; pass on the one that the function of the task was called with", call);
+    return t != NULL ? t->loop : NULL; }
 DBM__FN dbm_task *dbm__task_current(dbm_loop *loop) { return dbm__tasks_of(loop) != NULL ? dbm__tasks_of(loop)->current : NULL; }
 static bool dbm__tasks_made(dbm_loop *loop) {
     void **tasks = dbm__loop_of_tasks(loop);
@@ -28892,7 +28909,7 @@ static void dbm__cancel_now(dbm__job *job) {
     dbm__free(dbm__loop_host(c->handle.loop), c); }
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     dbm__cancelling *c;
-    if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel of a task that was not started");
+    if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel: the handle is empty; dbm_spawn gives one of a task that was started", NULL);
     if (dbm__loop_forked(handle.loop)) return dbm__loop_alive(handle.loop, NULL);
     c = (dbm__cancelling *)dbm__alloc(dbm__loop_host(handle.loop), sizeof *c);
     if (c == NULL) return dbm__no_memory(DBM_STAGE_NONE, "", "");
@@ -28932,7 +28949,7 @@ static bool dbm__task_more_make(dbm_task *t) {
     if (m != NULL) dbm__task_more_put(t, m);
     return t->act.more; }
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
-    if (!dbm__task_more_make(t)) return DBM_E_NOMEM;
+    if (dbm__task_given(t, "dbm_task_deadline", NULL) == NULL || !dbm__task_more_make(t)) return dbm__self()->last.status;
     t->u.more->until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return DBM_OK; }
@@ -28951,15 +28968,16 @@ static void dbm__joined_reap(dbm_act *act) {
     while (t->acts != NULL && t->acts->done) dbm__act_drop(t->acts); /* it is not in the list any more */
     dbm__loop_give(t->loop, act, sizeof(dbm__joined)); }
 DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
-    dbm_loop *loop = t->loop;
-    dbm__joined *joined = (dbm__joined *)dbm__act_take(loop, sizeof *joined, site);
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_all", site);
+    dbm__joined *joined = loop != NULL ? (dbm__joined *)dbm__act_take(loop, sizeof *joined, site) : NULL;
     if (joined == NULL) return NULL;
     dbm__act_begin(&joined->act, loop, t, &dbm__joined_kind);
     joined->act.done = true; /* until it is awaited */
     return &joined->act; }
-DBM__DEF long long dbm__task_at(dbm_task *t) { return t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at); }
+DBM__DEF long long dbm__task_at(dbm_task *t) { return t == NULL ? -1 : t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at); }
 /* Where the function lands when it can't go on there. */
 DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) {
+    if (dbm__task_given(t, "DBM_TASK_BEGIN", NULL) == NULL) return DBM_TASK_FAILED;
     if (t->at == DBM__AT_FINALLY) return DBM_TASK_DONE;
     return dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "an await of this task stands in a switch of its own")); }
 /* Before an await begins anything: whether it may. */
@@ -29054,7 +29072,7 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     dbm_task *t;
     memset(&handle, 0, sizeof handle);
     if (loop == NULL) {
-        (void)dbm__fail_null("dbm_spawn without a loop");
+        (void)dbm__fail_null("dbm_spawn: the loop is NULL; dbm_loop_create makes one", site);
         return handle; }
     if (options != NULL && (more = (dbm__task_more *)dbm__act_take(loop, sizeof *more, site)) == NULL) return handle;
     t = dbm__task_new(loop, NULL, fn, data, site);
@@ -29071,20 +29089,21 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     handle.gen = t->gen;
     return handle; }
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
-    dbm_task *child = dbm__task_new(t->loop, t, fn, data, site);
+    dbm_task *child = dbm__task_given(t, "dbm_async_task", site) != NULL ? dbm__task_new(t->loop, t, fn, data, site) : NULL;
     return child != NULL ? &child->act : NULL; }
 DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) { owned->next = t->owned; t->owned = owned; }
 DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
     dbm__owned **at = &t->owned;
     while (*at != NULL && *at != owned) at = &(*at)->next;
     if (*at != NULL) *at = owned->next; }
-DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
-DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return t->loop; }
-DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__act_fail_again(&t->act); }
+DBM__DEF void *dbm__task_data(dbm_task *t) { return t != NULL ? t->data : (void *)dbm__task_given(t, "dbm_task_data", NULL); }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_given(t, "dbm_task_loop", NULL); }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__task_given(t, "dbm_task_outcome", NULL) != NULL ? dbm__act_fail_again(&t->act) : DBM_E_MISUSE; }
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
-    dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
+    if (dbm__task_given(t, "dbm_task_fail", NULL) != NULL) dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
     return DBM_TASK_FAILED; }
 DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
+    if (out == NULL) return;
     memset(out, 0, sizeof *out);
     if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats; }
 /* The function, until it waits (true) or is over. */
@@ -29152,8 +29171,8 @@ static void dbm__yield_over(dbm__job *job) { dbm__act_done((dbm_act *)job, DBM_O
 static void dbm__yield_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof *act); }
 static const dbm__act_kind dbm__yield_kind = { NULL, NULL, dbm__yield_reap };
 DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) {
-    dbm_loop *loop = t->loop;
-    dbm_act *act = (dbm_act *)dbm__act_take(loop, sizeof *act, site);
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_yield", site);
+    dbm_act *act = loop != NULL ? (dbm_act *)dbm__act_take(loop, sizeof *act, site) : NULL;
     if (act == NULL) return NULL;
     dbm__act_begin(act, loop, t, &dbm__yield_kind);
     act->job.run = dbm__yield_over;
@@ -29167,8 +29186,8 @@ static void dbm__sleep_stop(dbm_act *act) { dbm__loop_unwatch(dbm__act_loop(act)
 static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
 static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
-    dbm_loop *loop = t->loop;
-    dbm__sleep *sleep = (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site);
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_sleep", site);
+    dbm__sleep *sleep = loop != NULL ? (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site) : NULL;
     if (sleep == NULL) return NULL;
     dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
     dbm__watch_init(&sleep->watch, dbm__sleep_over);
@@ -29196,8 +29215,8 @@ static void dbm__called_stop(dbm_act *act) {
 static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__called)); }
 static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
 DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
-    dbm_loop *loop = t->loop;
-    dbm__called *call = dbm__fn_given(fn != NULL, site) ? (dbm__called *)dbm__act_take(loop, sizeof *call, site) : NULL;
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_call", site);
+    dbm__called *call = loop != NULL && dbm__fn_given(fn != NULL, site) ? (dbm__called *)dbm__act_take(loop, sizeof *call, site) : NULL;
     if (call == NULL) return NULL;
     call->fn = fn;
     call->ud = ud;
@@ -29213,13 +29232,13 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     (void)loop; (void)fn; (void)data; (void)options;
     (void)dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, "", site, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
     return none; }
-static dbm_status dbm__no_task(void) { return dbm__fail_null("there is no task"); }
+static dbm_status dbm__no_task(void) { return dbm__fail_null("there is no task: the asynchronous half is not compiled in", NULL); }
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) { (void)handle; return dbm__no_task(); }
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) { (void)t; (void)ms; return dbm__no_task(); }
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status) { (void)t; (void)status; return DBM_TASK_FAILED; }
 DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { (void)t; return dbm__no_task(); }
 DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { (void)t; return NULL; }
-DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) { (void)loop; memset(out, 0, sizeof *out); }
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) { (void)loop; if (out != NULL) memset(out, 0, sizeof *out); }
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) { (void)t; (void)fn; (void)data; (void)site; return NULL; }
 DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) { (void)t; (void)ms; (void)site; return NULL; }
@@ -31040,6 +31059,7 @@ DBM__FN dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *d
     line = st == DBM_OK ? dbm__line_of(loop, db, site) : NULL;
     b = line != NULL ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
     if (b != NULL) {
+        dbm__store(&line->by.holder, DBM__HOLDER_LOOP(dbm__thread_number())); /* a loop may have been begun on by another thread than its own */
         dbm__taking_init(&b->taking, &line->by, site);
         b->out = out;
         if ((options != NULL || task == NULL) && !dbm__beginning_more_make(b, task)) {
@@ -31244,7 +31264,7 @@ DBM__FN dbm__async *dbm__share_front(const dbm_session *s, bool told, const char
     dbm_loop *loop = h != NULL ? h->loop : (dbm_loop *)dbm__self()->loop;
     dbm_task *task = loop != NULL && !told ? dbm__task_current(loop) : NULL;
     if (db == NULL) {
-        (void)dbm__fail_null("database");
+        (void)dbm__fail_null("a call on a database that is NULL; dbm_get, or dbm_async_on, gives one", site);
     } else if (loop == NULL || (!told && task == NULL)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, db->name, site, loop == NULL ? "a call of dbm_async_... on a database, and no loop runs here: name it, with dbm_async_on(loop, db) in the place "
                   "of db" : "no task runs here that could await the call: use the forms with _cb");
@@ -31257,19 +31277,15 @@ DBM__FN dbm__async *dbm__share_front(const dbm_session *s, bool told, const char
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/call.c --- */
 #if DBM_HAS_ASYNC
-static bool dbm__async_task_given(dbm_task *t) {
-    if (t == NULL) (void)dbm__fail_null("task");
-    return t != NULL; }
 DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
-    return dbm__async_task_given(t) ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL; }
+    return t != NULL || dbm__task_given(t, "dbm_async_session", site) != NULL ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL; }
 DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
-    dbm_database *db;
-    if (!dbm__async_task_given(t)) return NULL;
-    db = dbm_get(dbm__loop_manager(dbm__task_loop(t)), name);
+    dbm_loop *loop = dbm__task_given(t, "dbm_async_session", site);
+    dbm_database *db = loop != NULL ? dbm_get(dbm__loop_manager(loop), name) : NULL;
     return db != NULL ? dbm__async_session_on(t, db, options, out, site) : NULL; }
 DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                           dbm_async_fn fn, void *ud, const char *site) {
-    if (loop == NULL) return dbm__fail_null("loop");
+    if (loop == NULL) return dbm__fail_null("dbm_async_session_cb: the loop is NULL; dbm_loop_create makes one", site);
     if (dbm__loop_alive(loop, site) != DBM_OK) return dbm__self()->last.status;
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status; }
 DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
@@ -31352,7 +31368,7 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
     return dbm__async_add_statement(a, to, site, sql, copy, count, named); }
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) {
     dbm__line *h = NULL;
-    if (loop == NULL || db == NULL) (void)dbm__fail_null(loop == NULL ? "loop" : "database");
+    if (loop == NULL || db == NULL) (void)dbm__fail_null(loop == NULL ? "dbm_async_on: the loop is NULL; dbm_loop_create makes one" : "dbm_async_on: the database is NULL; dbm_get finds one by its name", site);
     else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK) h = dbm__line_of(loop, db, site);
     if (h != NULL && h->named) dbm__line_left(h);
     if (h != NULL) h->named = true;
@@ -31380,7 +31396,7 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     dbm_session s; dbm__async *a; dbm__request *r;
     if (to.out != NULL) *(void **)to.out = NULL;
     if (rows == NULL) {
-        (void)dbm__fail_null("rows");
+        (void)dbm__fail_null("a call on rows that are NULL; dbm_async_query gives them, and sets them to NULL when it fails", site);
         return NULL; }
     s.slot = rows->row.work;
     s.gen = rows->row.gen;
@@ -31786,8 +31802,13 @@ static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
         dbm__listen_done(l);
     } else if (l->state == DBM__LISTEN_GAP) { l->state = DBM__LISTEN_NEW; }
     dbm__listen_go(l); }
+/* The loop ends: they do, and are given back when all has ended: clean-ups of tasks end them, too. */
 static void dbm__listen_end_all(dbm_loop *loop) {
-    while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop)); }
+    dbm_listener *l, *next;
+    for (l = (dbm_listener *)*dbm__loop_of_listeners(loop); l != NULL; l = next) {
+        next = l->next;
+        if (l->state != DBM__LISTEN_ENDED) dbm_listen_end(l);
+        else dbm__free(l->db->host, l); } }
 static void dbm__listen_job(dbm__job *job) {
     dbm_listener *l = (dbm_listener *)(void *)((char *)job - offsetof(dbm_listener, job));
     l->soon = false;
@@ -31799,11 +31820,11 @@ static void dbm__listen_job(dbm__job *job) {
         l->names = next; }
     dbm__loop_release(l->loop);
     dbm__free(l->db->host, l->error);
-    dbm__free(l->db->host, l); }
+    if (l->in == NULL) dbm__free(l->db->host, l); }
 DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
     dbm_listener **first, *l;
     if (out != NULL) *out = NULL;
-    if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "loop" : "database");
+    if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "dbm_listen: the loop is NULL; dbm_loop_create makes one" : "dbm_listen: the database is NULL; dbm_get finds one by its name", NULL);
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, db->name, NULL, "dbm_listen: out is NULL");
     if (dbm__loop_alive(loop, NULL) != DBM_OK) return dbm__self()->last.status;
     if (!(db->adapter->flags & DBM_ADAPTER_LISTEN)) {
@@ -31831,8 +31852,10 @@ DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn
     return DBM_OK; }
 DBM__DEF void dbm_listen_end(dbm_listener *l) {
     if (l == NULL || l->state == DBM__LISTEN_ENDED) return;
-    *l->in = l->next;
-    if (l->next != NULL) l->next->in = l->in;
+    if (!dbm__loop_ends(l->loop) || dbm__loop_forked(l->loop)) {
+        *l->in = l->next;
+        if (l->next != NULL) l->next->in = l->in;
+        l->in = NULL; }
     dbm__loop_unwatch(l->loop, &l->watch);
     if (l->fn == NULL) dbm__loop_hold(l->loop); /* until its memory is given back */
     l->state = DBM__LISTEN_ENDED;
@@ -31844,9 +31867,9 @@ DBM__DEF void dbm_listen_end(dbm_listener *l) {
     else dbm__listen_soon(l); }
 static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channel, bool wanted) {
     dbm__heard_name **p, *n; size_t size;
-    if (l == NULL) return dbm__fail_null("listener");
+    if (l == NULL) return dbm__fail_null(wanted ? "dbm_listen_to: the listener is NULL; dbm_listen makes one" : "dbm_listen_no_more: the listener is NULL; dbm_listen makes one", NULL);
     if (channel == NULL || l->state == DBM__LISTEN_ENDED || kind < DBM_LISTEN_CHANNEL || kind > DBM_LISTEN_SHARD) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "dbm_listen_to: %s", l->state == DBM__LISTEN_ENDED ? "the listener has ended"
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "%s: %s", wanted ? "dbm_listen_to" : "dbm_listen_no_more", l->state == DBM__LISTEN_ENDED ? "the listener has ended"
                          : channel == NULL ? "the channel is NULL" : "the kind is DBM_LISTEN_CHANNEL, _PATTERN or _SHARD"); }
     size = strlen(channel);
     if (size == 0 || size > 1000) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, l->db->name, NULL, "a channel's name has 1 to 1000 bytes, and this one %l", (int64_t)size);
@@ -31880,8 +31903,8 @@ static void dbm__hearing_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act),
 static const dbm__act_kind dbm__hearing_kind = { dbm__hearing_stop, NULL, dbm__hearing_reap };
 DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) {
     dbm__hearing *h;
-    if (t == NULL || l == NULL || out == NULL) {
-        (void)dbm__fail_null(t == NULL ? "task" : l == NULL ? "listener" : "place for what is heard");
+    if (dbm__task_given(t, "dbm_async_heard", site) == NULL || l == NULL || out == NULL) {
+        if (t != NULL) (void)dbm__fail_null(l == NULL ? "dbm_async_heard: the listener is NULL; dbm_listen makes one" : "dbm_async_heard: out is NULL", site);
         return NULL; }
     if (l->fn != NULL || l->hearing != NULL || l->state == DBM__LISTEN_ENDED) {
         (void)dbm__fail(l->state == DBM__LISTEN_ENDED ? DBM_E_CLOSED : DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, site, "dbm_async_heard: %s",
