@@ -32,7 +32,7 @@
  * the place of &s, where a loop runs (in a task, a callback, dbm_loop_post()); elsewhere dbm_async_on(loop, db), which lives as long as the loop. Each is a session in
  * autocommit of its own: no order among them, and no failure of one is another's. Many share a connection, which is out of the pool while calls wait or are under way.
  * One that waits for a connection for longer than pool_timeout fails as a session would. Answers that come one by one over several connections may be told together, each
- * within a millisecond.
+ * within a millisecond. What one connection carries is overtaken only so often by what others do: new calls wait for it, but no longer than that.
  * The row of dbm_async_query_one() lives until fn returns or the task waits again, and holds up no other call (one of more than 32 columns may). Rows of
  * dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(), or the end of the task.
  * A cancelled call ends at once: E_CANCELLED, not done or only read; E_IN_DOUBT, a write that had been sent. So is a write whose connection broke; what reads is sent once
