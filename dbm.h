@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 54cab59f625b78c3: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content d4db4e0f8ea8bb95: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -18201,7 +18201,7 @@ static bool dbm__pg_rows(dbm__pg *q, dbm__pg_statement *s, int mode, int64_t *af
         s->row = 0;
         s->rows = n;
         s->binary_rows = PQbinaryTuples(res) != 0;
-    } else if (s->cursor != 0) { /* an empty FETCH: the row in hand is gone */
+    } else if (s->cursor != 0 && mode == DBM__PG_TAKE) { /* an empty FETCH: the row in hand is gone */
         dbm__pg_row_moves(s);
         s->row = s->rows = 0;
         PQclear(res);
@@ -19783,7 +19783,9 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
-    if (how == DBM__PG_ROW) { dbm__pg_row_width(s); return s->live = true; }
+    if (how == DBM__PG_ROW) {
+        if (s->cursor != 0) dbm__pg_row_width(s);
+        return s->live = true; }
     if (dbm__pg_failed(q)) {
         q->outcome = dbm__pg_refused(q);
         s->live = false;

@@ -1082,7 +1082,7 @@ static bool dbm__pg_rows(dbm__pg *q, dbm__pg_statement *s, int mode, int64_t *af
         s->row = 0;
         s->rows = n;
         s->binary_rows = PQbinaryTuples(res) != 0;
-    } else if (s->cursor != 0) { /* an empty FETCH: the row in hand is gone */
+    } else if (s->cursor != 0 && mode == DBM__PG_TAKE) { /* an empty FETCH: the row in hand is gone */
         dbm__pg_row_moves(s);
         s->row = s->rows = 0;
         PQclear(res);
@@ -3097,7 +3097,7 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
     if (how == DBM__PG_ROW) {
-        dbm__pg_row_width(s);
+        if (s->cursor != 0) dbm__pg_row_width(s);
         return s->live = true;
     }
     if (dbm__pg_failed(q)) {

@@ -507,20 +507,21 @@ static void rows_grow(void) {
     for (way = 0; way < 5; way++) { /* read; with a statement amid some rows, amid all, amid the wide ones; left early */
         int64_t wide = way == 0 ? 3000 : way == 2 ? 1000 : 400, most = way == 0 ? 3100 : 3000, n = 0, inside = 0;
         long before = resident_kb(), peak = 0;
-        char sql[160]; /* another one for each: how wide its rows were is remembered */
-        (void)snprintf(sql, sizeof sql, "SELECT g, repeat('x', CASE WHEN g BETWEEN 151 AND ? THEN 100000 ELSE g %% 10 END), %d FROM generate_series(1, ?) g", way);
+        char sql[200]; /* another one for each: how wide its rows were is remembered */
+        (void)snprintf(sql, sizeof sql, "SELECT g, repeat('x', CASE WHEN g BETWEEN 151 AND ? THEN 100000 ELSE g %% 10 END), %d.5::numeric, '\\x01020304'::bytea FROM generate_series(1, ?) g", way);
         heap.peak_bytes = 0;
         DBM_SESSION_RC(mgr, NULL, s, &rc) {
             DBM_EACH(s, row, sql, wide, most) {
-                const char *text = dbm_row_text(row, 1);
-                size_t size = strlen(text);
+                const char *text = dbm_row_text(row, 1), *bytes;
+                size_t size = strlen(text), four;
+                bytes = (const char *)dbm_row_blob(row, 3, &four); /* for the numeric it comes as text, and is kept beside the row */
                 if (dbm_row_int(row, 0) != ++n || (int64_t)size != grows_size(n, wide) || (size > 0 && text[size - 1] != 'x')) fail_msg("way %d: row %d", way, (int)n);
                 if (n % 100 == 0 && resident_kb() > peak) peak = resident_kb();
                 if (way == 4 && n == 160) break;
                 if (way == 0 || way == 4 || (way == 1 && n % 70 != 0) || (way == 3 && n < 155)) continue;
                 if (dbm_exec(s, "INSERT INTO grows VALUES (?)", n) != DBM_OK) break;
                 inside++;
-                if (strcmp(dbm_row_text(row, 1), text) != 0 || dbm_row_int(row, 0) != n) fail_msg("way %d: row %d has moved", way, (int)n);
+                if (strcmp(dbm_row_text(row, 1), text) != 0 || dbm_row_int(row, 0) != n || four != 4 || memcmp(bytes, "\1\2\3\4", 4) != 0) fail_msg("way %d: row %d has moved", way, (int)n);
             }
             dbm_exec(s, "INSERT INTO grows VALUES (0)");
         }
@@ -1553,6 +1554,8 @@ static void notices_reach_the_log(void **state) {
     assert_int_equal(test_log_count(&logged, DBM_EVENT_NOTICE), 2);
     assert_non_null(strstr(test_log_text(&logged), "NOTICE: hello from there"));
     assert_non_null(strstr(test_log_text(&logged), "WARNING: mind the gap"));
+    DBM_EACH(db, row, "COPY (SELECT g FROM generate_series(1, 50000) g) TO STDOUT") (void)dbm_row_text(row, 0);
+    assert_int_equal(test_log_count(&logged, DBM_EVENT_NOTICE), 2); /* libpq has none of its own: nothing was asked of it that it does not have */
 }
 
 static void the_handle_of_libpq(void **state) {
